@@ -1,0 +1,85 @@
+# make demo: see it work.  make test: everything a change must pass.  make help: the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+# The torch that `make test` installs: a requirement or the path of a wheel,
+# e.g. make test TORCH=~/wheels/torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl
+TORCH ?= $(shell grep '^torch==' constraints.txt)
+# A prepared environment instead of build/venv: make test BIN=/path/of/venv/bin
+BIN ?= build/venv/bin
+
+STAGES := calib cli core export runtime train
+EXTRAS := train,export,calib,rtx,dev
+LINKS := PYTHONPATH=$(CURDIR)/build/links
+SOURCES := $(shell find $(STAGES) -type f -not -name '*.pyc')
+PIP_FLAGS := --disable-pip-version-check --quiet
+
+# The stamp's name carries the torch choice, so that another TORCH installs again.
+STAMP := build/venv/.installed-$(shell printf '%s' "$(TORCH)" | cksum | cut -d ' ' -f 1)
+ifeq ($(origin BIN),file)
+READY := $(STAMP)
+endif
+
+# Folders of these names exist: without this line make would say "up to date".
+.PHONY: help demo test test-gpu lint types links format bundles sample tree clean calib cli core export runtime train
+
+help:  ## print this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+demo: build/venv-demo/.installed  ## restore the sample clip with the base install only
+	@env -u PYTHONPATH build/venv-demo/bin/python examples/demo.py
+
+test: lint types  ## lint, types, import contracts and all CPU tests
+	CUDA_VISIBLE_DEVICES= $(LINKS) $(BIN)/python -m pytest -m "not gpu"
+
+test-gpu: links $(READY)  ## the tests that need an NVIDIA GPU; no GPU is a failure
+	CRISPSTREAM_REQUIRE_GPU=1 $(LINKS) $(BIN)/python -m pytest -m gpu
+
+lint: links $(READY)  ## style and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(LINKS) $(BIN)/lint-imports --no-logo
+
+types: links $(READY)  ## mypy, strict
+	$(BIN)/python -m mypy
+
+format: $(READY)  ## rewrite the code in the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+links:  # build/links/crispstream/<stage> -> <stage>: the package without an install
+	@mkdir -p build/links/crispstream
+	@for stage in $(STAGES); do ln -sfn "$(CURDIR)/$$stage" build/links/crispstream/$$stage; done
+
+bundles: links $(READY)  ## export the shipped bundles again from train/weights
+	@for name in edge-n edge-s; do \
+		$(LINKS) $(BIN)/python -m crispstream.cli.main export train/weights/$$name.safetensors -o runtime/bundles/$$name --overwrite; \
+	done
+
+sample: links $(READY)  ## make the sample clip again: make sample CLIP=240fps.mp4
+	$(LINKS) $(BIN)/python examples/make_sample.py $(CLIP)
+
+tree: $(READY)  ## write the file tree of README.md again
+	$(BIN)/python tests/helpers/tree.py
+
+clean:  ## remove everything that make built
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# Old modules in setuptools' build folder would be shipped again: empty it first.
+build/venv-demo/.installed: pyproject.toml constraints.txt $(SOURCES)
+	@echo "preparing build/venv-demo: the base install, once"
+	@test -x build/venv-demo/bin/python || $(PYTHON) -m venv build/venv-demo
+	@rm -rf build/setuptools
+	@build/venv-demo/bin/python -m pip install $(PIP_FLAGS) -c constraints.txt .
+	@touch $@
+
+# TORCH is the pin of torch here, so that another build than the tested one can be chosen.
+$(STAMP): pyproject.toml constraints.txt
+	@echo "preparing build/venv: $(TORCH) and the extras $(EXTRAS), once"
+	@test -x build/venv/bin/python || $(PYTHON) -m venv build/venv
+	@rm -rf build/setuptools build/venv/.installed-*
+	@grep -v '^torch==' constraints.txt > build/constraints.txt
+	@build/venv/bin/python -m pip install $(PIP_FLAGS) -c build/constraints.txt "$(TORCH)" -e ".[$(EXTRAS)]"
+	@touch $@

@@ -1,0 +1,1 @@
+"""A bundle and frames to an INT8 bundle with its certificate; only cli imports it."""

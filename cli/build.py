@@ -1,0 +1,137 @@
+"""`crispstream build`: a bundle's graph into an engine file, ahead of time."""
+
+import json as json_text
+import re
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crispstream.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from crispstream.runtime.engine.record import EngineRecord
+
+
+def build(
+    bundle: Annotated[str, typer.Argument(help="Shipped name (edge-n) or path of a bundle.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Engine file to write.")],
+    size: Annotated[str, typer.Option(help="Frame size it will take, WIDTHxHEIGHT in pixels.")],
+    backend: Annotated[
+        str, typer.Option(help="tensorrt-rtx (builds without a GPU) or tensorrt.")
+    ] = "tensorrt-rtx",
+    precision: Annotated[
+        str, typer.Option(help="fp32, fp16, ...; auto takes fp16 where the bundle has it.")
+    ] = "auto",
+    compute_capability: Annotated[
+        str | None, typer.Option(help="GPU to build for, 8.6 for instance (tensorrt-rtx only).")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Build an engine file from a bundle, ahead of time, for one frame size."""
+    from crispstream.runtime.engine.build import build_from_bundle
+    from crispstream.runtime.engine.choose import find_model
+    from crispstream.runtime.engine.record import write_engine
+
+    width_height = parse_size(size)
+    capability = None if compute_capability is None else _parse_capability(compute_capability)
+    _check_output(output, overwrite=overwrite)
+    with nullcontext() if json else _progress() as progress:
+        engine, record = build_from_bundle(
+            find_model(bundle),
+            flavour=backend,
+            precision=precision,
+            size=width_height,
+            compute_capability=capability,
+            on_progress=_Bar(progress) if progress else None,
+        )
+    write_engine(output, engine, record)
+    if json:
+        typer.echo(json_text.dumps({"engine": str(output), **asdict(record)}))
+    else:
+        _tell(output, record)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return (width, height) of a size in pixels.
+
+    >>> parse_size("320x180")
+    (320, 180)
+
+    Raises:
+        UsageError: if the text is not WIDTHxHEIGHT.
+    """
+    match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text.strip().lower())
+    if not match:
+        raise UsageError(
+            f"the size '{text}' is not WIDTHxHEIGHT in pixels; give for instance 320x180"
+        )
+    return int(match[1]), int(match[2])
+
+
+def _parse_capability(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,2})\.(\d)", text.strip())
+    if not match:
+        raise UsageError(
+            f"the compute capability '{text}' is not MAJOR.MINOR; give for instance 8.6"
+        )
+    return int(match[1]), int(match[2])
+
+
+def _check_output(output: Path, *, overwrite: bool) -> None:
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder; give the name of a file, {output / 'x.engine'}")
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} exists; give another name, or --overwrite to replace it")
+
+
+def _progress() -> AbstractContextManager["Progress"]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),  # standard output is for the result
+        transient=True,
+    )
+
+
+class _Bar:
+    """Shows the outermost phase as a bar, and the innermost by its name.
+
+    Phases nest: the one that started first is the whole build.
+    """
+
+    def __init__(self, progress: "Progress") -> None:
+        self._progress = progress
+        self._whole = ""
+        self._task = progress.add_task("Reading the graph", total=None)
+
+    def __call__(self, phase: str, done: int, steps: int) -> None:
+        self._whole = self._whole or phase
+        if phase == self._whole:
+            self._progress.update(self._task, completed=done, total=steps)
+        self._progress.update(self._task, description=f"{phase:<32.32}")
+
+
+def _tell(output: Path, record: "EngineRecord") -> None:
+    aim = f"GPU {record.compute_capability}" if record.compute_capability else "default GPUs"
+    typer.echo(
+        f"{output}: {record.engine_bytes / 1e6:.2f} MB in {record.build_seconds:.1f} s "
+        f"({record.bundle} {record.precision}, {record.width}x{record.height}, "
+        f"{record.flavour} {record.flavour_version}, {aim})"
+    )
+    typer.echo(f"next: crispstream inspect {_quoted(output)}")
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))

@@ -1,0 +1,120 @@
+"""The `crispstream` command: one file a command, registered here with its example.
+
+A command imports its stage inside the function, so `crispstream --help` and `crispstream run`
+start without torch.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from crispstream.core.errors import CrispstreamError, EngineError
+
+from .build import build
+from .evaluate import evaluate
+from .export import export
+from .inspect import inspect
+from .run import run
+from .train import train
+
+INTERRUPTED = 130  # 128 + SIGINT, what shells expect
+
+# Order of the help page: what people need first comes first.
+COMMANDS: tuple[tuple[Callable[..., object], str], ...] = (
+    (run, "crispstream run clip.mp4 sharp.mp4 --model edge-s"),
+    (build, "crispstream build edge-n --precision fp16 --size 320x180 -o edge-n.engine"),
+    (inspect, "crispstream inspect edge-n"),
+    (evaluate, "crispstream evaluate edge-n bicubic --data examples/media/pairs"),
+    (train, "crispstream train edge-n --data photos -o runs/edge-n"),
+    (export, "crispstream export runs/edge-n/edge-n.safetensors -o bundles/edge-n"),
+)
+
+app = typer.Typer(
+    name="crispstream",
+    help="Turn blurred, low-resolution camera streams into sharp, 4x larger ones.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"crispstream {installed_version()}")
+        raise typer.Exit
+
+
+def installed_version() -> str:
+    """Return the version of the installed distribution, or say that there is none."""
+    try:
+        return metadata.version("crispstream")
+    except metadata.PackageNotFoundError:
+        return "(not installed: imported from a source folder)"
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Turn blurred, low-resolution camera streams into sharp, 4x larger ones."""
+
+
+for _function, _example in COMMANDS:
+    app.command(epilog=f"Example: {_example}")(_function)
+
+
+def _sentence(error: CrispstreamError) -> str:
+    """Return what the user reads; the engine's own words follow when the text lacks them."""
+    text = f"error: {error}"
+    native_log = error.native_log if isinstance(error, EngineError) else ""
+    return text if not native_log or native_log in text else f"{text}\n{native_log}"
+
+
+def _exit_code(arguments: Sequence[str] | None) -> int:
+    """Run the command line and turn the kit's own errors into a sentence and a code."""
+    try:
+        app(args=arguments, prog_name="crispstream")
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
+    except CrispstreamError as error:
+        if os.environ.get("CRISPSTREAM_DEBUG") == "1":
+            raise
+        typer.echo(_sentence(error), err=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: words after `crispstream`; those of the process when None.
+
+    Returns:
+        The exit code: 0 fine, 1 failed, 2 bad usage, 130 interrupted.
+
+    Raises:
+        CrispstreamError: only with CRISPSTREAM_DEBUG=1, so that Python shows the traceback.
+    """
+    code = _exit_code(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`| head`) has left. Python flushes again at exit: give it a place to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""`crispstream run`: a stream in, a sharp one out, and where every millisecond went."""
+
+import json as json_text
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crispstream.core.errors import SinkError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from crispstream.runtime.latency import Latencies
+    from crispstream.runtime.measure.report import RunReport
+    from crispstream.runtime.restorer import Restorer
+    from crispstream.runtime.stream.loop import StreamReport
+    from crispstream.runtime.stream.sink import Sink
+    from crispstream.runtime.stream.source import Source
+
+# Frames that may be with the sink while the restorer goes on: rides out an encoder's slow frame.
+_FRAMES_IN_FLIGHT = 3
+_SIGNALLED = 128  # a shell's exit code for a process that a signal ended, plus its number
+_REDRAW_SECONDS = 0.1
+
+
+def run(
+    source: Annotated[
+        str, typer.Argument(help="Video, image, folder of images, or synth://pattern.")
+    ],
+    sink: Annotated[
+        str, typer.Argument(help="Video (.mp4 .mov .m4v .mkv), image, folder, or null://.")
+    ],
+    model: Annotated[str, typer.Option(help="Shipped name, path of a bundle, or bicubic.")] = (
+        "edge-n"
+    ),
+    precision: Annotated[str, typer.Option(help="auto, or one the bundle has.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, onnxruntime or onnxruntime-cuda.")] = "auto",
+    policy: Annotated[
+        str, typer.Option(help="all: every frame. latest: drop what is late.")
+    ] = "all",
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads of the engine; every core by default.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second of images; 25 by default.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = (
+        None
+    ),
+    html: Annotated[Path | None, typer.Option(help="Write the figures to this HTML page.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as one line.")] = False,
+) -> None:
+    """Restore a stream: sharper, and 4x larger on each side."""
+    from crispstream.runtime.stream.slot import check_policy
+
+    check_policy(policy)
+    with _signals_caught() as caught, ThreadPoolExecutor(1) as pool:
+        # Loading the model and opening the source take as long as each other: side by side.
+        loading = pool.submit(_open_restorer, model, precision, backend, threads)
+        with _opened(source, fps) as frames, loading.result() as restorer:
+            output = _open_sink(sink, frames, source, overwrite=overwrite)
+            with _progress(frames, limit, shown=not json) as tick:
+                figures = _streamed(frames, restorer, output, policy, limit, tick, caught)
+            summary = _summary(figures, source, sink, restorer)
+    _publish(summary, report, html, json=json)
+    if caught.signal_number:
+        raise typer.Exit(_SIGNALLED + caught.signal_number)
+
+
+class _Caught:
+    """The first SIGINT or SIGTERM asks the run to finish; a second one ends the process."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.signal_number = 0
+
+    def __call__(self, signal_number: int, _frame: "FrameType | None") -> None:
+        self.signal_number = signal_number
+        self.stop.set()
+        signal.signal(signal_number, signal.SIG_DFL)
+
+
+@contextmanager
+def _signals_caught() -> Iterator[_Caught]:
+    caught = _Caught()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, caught)
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _open_restorer(model: str, precision: str, backend: str, threads: int | None) -> "Restorer":
+    from crispstream.runtime.restorer import Restorer
+
+    return Restorer.open(
+        model,
+        precision=precision,
+        backend=backend,
+        threads=threads,
+        frames_in_flight=_FRAMES_IN_FLIGHT,
+    )
+
+
+@contextmanager
+def _opened(uri: str, frame_rate: float | None) -> Iterator["Source"]:
+    from crispstream.runtime.stream.source import open_source
+
+    source = open_source(uri, frame_rate=frame_rate)
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def _open_sink(uri: str, frames: "Source", source: str, *, overwrite: bool) -> "Sink":
+    from crispstream.core.pixels import SCALE
+    from crispstream.runtime.stream.sink import open_sink
+
+    return open_sink(uri, frames.info, SCALE, source=source, overwrite=overwrite)
+
+
+def _streamed(
+    frames: "Source",
+    restorer: "Restorer",
+    output: "Sink",
+    policy: str,
+    limit: int | None,
+    tick: "Callable[[int, Latencies], None]",
+    caught: _Caught,
+) -> "StreamReport":
+    from crispstream.runtime.stream.loop import run_stream
+
+    return run_stream(
+        frames, restorer, output, policy=policy, limit=limit, on_frame=tick, stop=caught.stop
+    )
+
+
+@contextmanager
+def _progress(
+    frames: "Source", limit: int | None, *, shown: bool
+) -> "Iterator[Callable[[int, Latencies], None]]":
+    """Show frames, frames/s and p95 latency on stderr; give the function to call per frame."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
+    counts = [count for count in (frames.info.frame_count, limit) if count is not None]
+    with Progress(
+        *columns, console=console, transient=True, disable=not (shown and console.is_terminal)
+    ) as bar:
+        task = bar.add_task("frames", total=min(counts, default=None), pace="")
+        begun = shown_last = time.monotonic()
+
+        def tick(count: int, latencies: "Latencies") -> None:
+            nonlocal shown_last
+            now = time.monotonic()
+            if bar.disable or now - shown_last < _REDRAW_SECONDS:
+                return
+            shown_last = now
+            p95_ms = latencies["total"].percentile_ms(95)
+            pace = f"{count / (now - begun):.1f} frames/s, p95 {p95_ms:.0f} ms"
+            bar.update(task, completed=count, pace=pace)
+
+        yield tick
+
+
+def _summary(figures: "StreamReport", source: str, sink: str, restorer: "Restorer") -> "RunReport":
+    from crispstream.runtime.measure.report import report_from_run
+
+    return report_from_run(
+        figures,
+        source=source,
+        sink=sink,
+        model=restorer.name,
+        precision=restorer.precision,
+        backend=restorer.backend_name,
+        histograms=figures.histograms,
+    )
+
+
+def _publish(
+    summary: "RunReport",
+    report: Path | None,
+    html: Path | None,
+    *,
+    json: bool,
+) -> None:
+    from rich.console import Console
+
+    from crispstream.core.files import write_atomically
+    from crispstream.runtime.measure.report import print_table, write_html
+
+    text = summary.to_json()
+    try:
+        if report is not None:
+            write_atomically(report, text.encode())
+        if html is not None:
+            write_html(summary, html)
+    except OSError as error:
+        raise SinkError(
+            f"the report '{error.filename or report}' cannot be written ({error.strerror}); "
+            "name another file"
+        ) from error
+    if json:
+        typer.echo(json_text.dumps(json_text.loads(text)))  # one line, however the file is laid out
+    else:
+        print_table(summary, Console())

@@ -1,0 +1,43 @@
+"""`crispstream train`: a recipe and a folder of pictures make a checkpoint."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Recipe: edge-n, edge-s, edge-m, edge-n-smoke.")],
+    data: Annotated[
+        list[Path], typer.Option(help="Folder of sharp images or videos; may be repeated.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder for the checkpoint and the logs.")
+    ],
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Checkpoint to start from: fine-tuning.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps instead of the recipe's.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the interrupted run in --output.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that prepare data.")] = 2,
+    cache: Annotated[Path, typer.Option(help="Where prepared training crops are kept.")] = Path(
+        "build/pools"
+    ),
+) -> None:
+    """Train a network. TensorBoard logs are written beside the checkpoint."""
+    from dataclasses import replace
+
+    from crispstream.core.optional import require
+
+    require("torch", "train")
+    require("lightning", "train")
+    from crispstream.train.loop import train as learn
+    from crispstream.train.recipes import build_recipe
+
+    chosen = build_recipe(recipe)
+    if steps is not None:
+        chosen = replace(chosen, steps=steps)
+    path = learn(chosen, data, output, start=start, resume=resume, cache=cache, workers=workers)
+    typer.echo(f"wrote {path}; next: crispstream export {path} -o bundles/{chosen.model}")

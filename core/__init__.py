@@ -1,0 +1,1 @@
+"""Facts every stage shares: errors, bundle, pixel maths, metrics; any stage may import it."""

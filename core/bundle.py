@@ -1,0 +1,232 @@
+"""The bundle: a folder with all that a device needs, and the one thing that travels.
+
+    edge-s/
+      bundle.json         the contract (this module)
+      fp32.onnx ...       one graph a precision; bytes in, bytes out
+      check/*.png         LR frames for a re-check on the device
+      certificate.json    per graph, named by its hash: how it was judged and the figures
+      CARD.md             model card
+
+Every file is named in bundle.json with its SHA-256 and hashed before anything parses it.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .errors import BundleError, UsageError
+from .files import sha256_of
+
+SCHEMA = 1
+"""Version of bundle.json. Raised when an older kit could not read a newer bundle."""
+
+CONTRACT = "bundle.json"
+CERTIFICATE = "certificate.json"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One ONNX file of a bundle. Precision is a property of the graph, not a build flag."""
+
+    file: str
+    """Path inside the bundle."""
+    sha256: str
+    precision: str
+    """fp32, fp16, int8 or int8-cpu."""
+    backends: tuple[str, ...]
+    """Backends this graph is made for."""
+    opset: int
+    macs_per_lr_pixel: int = 0
+    """Multiply-accumulates for each pixel of the low-resolution frame."""
+
+
+@dataclass(frozen=True)
+class StateTensor:
+    """A tensor that a recurrent network carries from frame to frame."""
+
+    name: str
+    channels: int
+    divisor: int
+    """Its sides are those of the padded frame divided by this."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What bundle.json says, and where the bundle is."""
+
+    name: str
+    scale: int
+    size_multiple: int
+    """Frame sides must divide by this; the runtime mirrors the border to get there."""
+    halo_px: int
+    """LR pixels around a tile that can reach into it."""
+    graphs: tuple[Graph, ...]
+    licence: str
+    """SPDX identifier of the weights' licence."""
+    states: tuple[StateTensor, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Recipe, steps and data the weights came from."""
+    input_statistics: Mapping[str, Any] = field(default_factory=dict)
+    """Mean and spread of the frames the network was made for, in grey levels."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of every other file."""
+    path: Path = Path()
+
+    @staticmethod
+    def load(path: Path) -> "Bundle":
+        """Read the contract of the bundle at `path`; graphs are read when they are asked for.
+
+        Raises:
+            UsageError: if there is no such folder.
+            BundleError: if bundle.json is missing, malformed or from a newer kit.
+        """
+        if not path.is_dir():
+            raise UsageError(f"there is no bundle at '{path}'; expected a folder with {CONTRACT}")
+        try:
+            content = json.loads((path / CONTRACT).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise BundleError(
+                f"'{path}' has no {CONTRACT}, so it is not a bundle; "
+                "make one with: crispstream export CHECKPOINT -o FOLDER"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise BundleError(f"cannot read '{path / CONTRACT}': {error}; copy it again") from error
+        return _parse(content, path)
+
+    def graph(self, precision: str) -> Graph:
+        """Return the graph of one precision.
+
+        Raises:
+            BundleError: if there is none; the message lists those there are.
+        """
+        for graph in self.graphs:
+            if graph.precision == precision:
+                return graph
+        there = ", ".join(graph.precision for graph in self.graphs)
+        raise BundleError(f"bundle '{self.name}' has no {precision} graph; it has {there}")
+
+    def graph_bytes(self, graph: Graph) -> bytes:
+        """Read a graph once, check its hash, and return those same bytes.
+
+        Raises:
+            BundleError: if the file is missing, damaged or outside of the bundle.
+        """
+        return self._read(graph.file, graph.sha256)
+
+    def file_bytes(self, name: str) -> bytes:
+        """Return the checked bytes of another file of the bundle; raises as `graph_bytes`."""
+        if name not in self.files:
+            raise BundleError(f"bundle '{self.name}' names no file '{name}' in its {CONTRACT}")
+        return self._read(name, self.files[name])
+
+    def certificate(self) -> Mapping[str, Any]:
+        """Return the certificate, {} where there is none."""
+        if CERTIFICATE not in self.files:
+            return {}
+        content: Mapping[str, Any] = json.loads(self.file_bytes(CERTIFICATE))
+        return content
+
+    def check_frames(self) -> tuple[str, ...]:
+        """Return the names of the frames for the re-check on a device; see `file_bytes`."""
+        return tuple(sorted(name for name in self.files if name.startswith("check/")))
+
+    def _read(self, name: str, sha256: str) -> bytes:
+        inside = _inside(self.path, name)
+        try:
+            data = inside.read_bytes()
+        except FileNotFoundError:
+            raise BundleError(
+                f"bundle '{self.name}' lacks its file '{name}'; copy the whole folder again"
+            ) from None
+        except OSError as error:
+            raise BundleError(f"cannot read '{inside}': {error.strerror}") from error
+        if sha256_of(data) != sha256:
+            raise BundleError(
+                f"'{inside}' is not the file that bundle '{self.name}' was made with (its SHA-256 "
+                f"starts {sha256_of(data)[:12]}, expected {sha256[:12]}); copy the bundle again"
+            )
+        return data
+
+
+def write_bundle(directory: Path, bundle: Bundle, payload: Mapping[str, bytes]) -> Bundle:
+    """Write a new bundle folder, whole or not at all.
+
+    `payload` maps paths inside the bundle to their bytes; hashes of `bundle` are taken from it.
+
+    Raises:
+        UsageError: if `directory` exists.
+        BundleError: if a graph has no bytes or a path leaves the folder.
+    """
+    if directory.exists():
+        raise UsageError(f"'{directory}' exists; a bundle is never changed in place: name another")
+    sealed = _seal(bundle, payload)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+    try:
+        for name, data in {**payload, CONTRACT: _contract(sealed)}.items():
+            target = _inside(temporary, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        temporary.chmod(0o755)  # mkdtemp's 0700 would hide the bundle from other users
+        os.replace(temporary, directory)  # noqa: PTH105  (Path.replace is the same call)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return replace(sealed, path=directory)
+
+
+def _seal(bundle: Bundle, payload: Mapping[str, bytes]) -> Bundle:
+    missing = [graph.file for graph in bundle.graphs if graph.file not in payload]
+    if missing:
+        raise BundleError(f"no bytes were given for {', '.join(missing)} of '{bundle.name}'")
+    graphs = tuple(replace(graph, sha256=sha256_of(payload[graph.file])) for graph in bundle.graphs)
+    names = {graph.file for graph in graphs}
+    others = {name: sha256_of(data) for name, data in payload.items() if name not in names}
+    return replace(bundle, graphs=graphs, files=others)
+
+
+def _contract(bundle: Bundle) -> bytes:
+    content = asdict(bundle)
+    del content["path"]
+    return (json.dumps({"schema": SCHEMA, **content}, indent=2) + "\n").encode()
+
+
+def _parse(content: Any, path: Path) -> Bundle:  # noqa: ANN401  (whatever the file holds)
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if not isinstance(schema, int):
+        raise BundleError(f"'{path / CONTRACT}' has no schema number; it is not a bundle contract")
+    if schema > SCHEMA:
+        raise BundleError(
+            f"bundle '{path}' has schema {schema}, this kit reads up to {SCHEMA}; "
+            "update it: pip install -U crispstream"
+        )
+    try:
+        return _bundle({k: v for k, v in content.items() if k != "schema"}, path)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"'{path / CONTRACT}' is malformed ({error}); copy it again") from error
+
+
+def _bundle(content: dict[str, Any], path: Path) -> Bundle:
+    graphs = tuple(Graph(**{**g, "backends": tuple(g["backends"])}) for g in content.pop("graphs"))
+    states = tuple(StateTensor(**state) for state in content.pop("states", ()))
+    bundle = Bundle(**content, graphs=graphs, states=states, path=path)
+    for name in (*(graph.file for graph in graphs), *bundle.files):
+        _inside(path, name)
+    return bundle
+
+
+def _inside(root: Path, name: str) -> Path:
+    """Return the path of a file of the bundle; links may not lead out either."""
+    pure = PurePosixPath(name)
+    path = root / pure
+    within = path.resolve().is_relative_to(root.resolve())
+    if pure.is_absolute() or ".." in pure.parts or not within:
+        raise BundleError(
+            f"'{name}' leads out of the bundle '{root}'; do not use a bundle that asks for that"
+        )
+    return path

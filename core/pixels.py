@@ -1,0 +1,59 @@
+"""Pixel arithmetic every stage shares.
+
+Shape letters: H height, W width, C channels in BGR order. Sizes are in pixels.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from .errors import FrameError
+
+Bytes = npt.NDArray[np.uint8]
+"""Pixels as bytes, 0 to 255."""
+
+SCALE = 4
+"""Every network of the kit enlarges by this factor."""
+
+
+def round_to_bytes(values: npt.NDArray[np.floating]) -> Bytes:
+    """Return grey levels as bytes: halves go up, what is outside 0..255 is clipped.
+
+    >>> round_to_bytes(np.array([-3.0, 0.5, 254.5, 300.0]))
+    array([  0,   1, 255, 255], dtype=uint8)
+    """
+    rounded: Bytes = np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)
+    return rounded
+
+
+def padded_size(height: int, width: int, multiple_of: int) -> tuple[int, int]:
+    """Return the smallest height and width not below these that divide by `multiple_of`.
+
+    >>> padded_size(179, 321, 4)
+    (180, 324)
+    """
+    return height + -height % multiple_of, width + -width % multiple_of
+
+
+def pad_reflect(frame_hwc: Bytes, out: Bytes) -> None:
+    """Copy a frame to the top left of `out` and mirror it into the rest.
+
+    Mirroring keeps the gradients near the border, which zeros would not; pixel (0, 0) stays
+    where it was. The edge pixel itself is not repeated unless the frame is one pixel wide.
+
+    Raises:
+        FrameError: if the frame is larger than `out` or has other channels.
+    """
+    height, width, channels = frame_hwc.shape
+    rows, cols = out.shape[0] - height, out.shape[1] - width
+    if rows < 0 or cols < 0 or channels != out.shape[2]:
+        raise FrameError(
+            f"a frame of shape {frame_hwc.shape} does not fit a buffer of shape {out.shape}; "
+            "send frames of the size the restorer was opened for"
+        )
+    if rows == 0 and cols == 0:
+        np.copyto(out, frame_hwc)
+        return
+    # OpenCV mirrors again and again where the frame is smaller than its padding.
+    border = cv2.BORDER_REFLECT_101 if min(height, width) > 1 else cv2.BORDER_REPLICATE
+    cv2.copyMakeBorder(frame_hwc, 0, rows, 0, cols, border, dst=out)

@@ -1,0 +1,181 @@
+"""Runs a graph on ONNX Runtime: the embedded default, on any CPU.
+
+The session is made from bytes, never from a path: what was hashed is what runs. Inputs and
+outputs are bound to buffers made once, so a frame costs no allocation and no copy here.
+"""
+
+import os
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as _native
+
+from crispstream.core.errors import BundleError, EngineError, FrameError, UsageError
+from crispstream.core.pixels import SCALE, Bytes
+
+INPUT, OUTPUT = "frame", "restored"
+_BYTES = "tensor(uint8)"
+_PROVIDERS = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+}
+# ONNX Runtime's exceptions have no common base short of Exception itself.
+_OrtErrors: tuple[type[Exception], ...] = (
+    RuntimeError,
+    ValueError,
+    *(
+        kind
+        for kind in vars(_native).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    ),
+)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, which taskset and containers can lower."""
+    if hasattr(os, "sched_getaffinity"):  # absent on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class OnnxRuntimeBackend:
+    """One ONNX Runtime session and the buffers bound to it."""
+
+    def __init__(
+        self, graph_bytes: bytes, *, precision: str, device: str = "cpu", threads: int | None = None
+    ) -> None:
+        """Parse and optimise the graph.
+
+        `device` is "cpu" or "cuda" (operators CUDA lacks then run on the CPU); `threads` is the
+        number of CPU threads inside an operator, by default every usable core.
+
+        Raises:
+            EngineError: if ONNX Runtime refuses the graph or has no such device.
+            BundleError: if the graph's input and output are not the bundle contract's.
+            UsageError: if `threads` is not positive.
+        """
+        self.name = f"onnxruntime-{device}"
+        self.precision = precision
+        self._session = _session(
+            graph_bytes, device, usable_cores() if threads is None else threads
+        )
+        self._graph_height, self._graph_width = _checked_input_size(self._session)
+        self._frames: list[Bytes] = []
+        self._restored: list[Bytes] = []
+        self._bindings: list[Any] = []
+
+    def allocate(self, height: int, width: int, slots: int) -> None:
+        """Make `slots` pairs of buffers [H,W,3] and [4H,4W,3] and bind them.
+
+        Raises:
+            FrameError: if the graph is made for one size and this is another.
+        """
+        for asked, fixed in ((height, self._graph_height), (width, self._graph_width)):
+            if fixed not in (None, asked):
+                raise FrameError(
+                    f"the graph takes frames of {self._graph_width}x{self._graph_height} px only, "
+                    f"not {width}x{height} (after padding); resize the frames or use a bundle "
+                    "with free sizes"
+                )
+        self._frames = [np.zeros((height, width, 3), np.uint8) for _ in range(slots)]
+        large = (SCALE * height, SCALE * width, 3)
+        self._restored = [np.zeros(large, np.uint8) for _ in range(slots)]
+        pairs = zip(self._frames, self._restored, strict=True)
+        self._bindings = [self._bound(frame, restored) for frame, restored in pairs]
+
+    def _bound(self, frame: Bytes, restored: Bytes) -> Any:  # noqa: ANN401 (untyped library)
+        binding = self._session.io_binding()
+        for bind, name, buffer in (
+            (binding.bind_input, INPUT, frame),
+            (binding.bind_output, OUTPUT, restored),
+        ):
+            bind(name, "cpu", 0, np.uint8, (1, *buffer.shape), buffer.ctypes.data)
+        return binding
+
+    def frame(self, slot: int) -> Bytes:
+        """Return the input buffer of a slot."""
+        return self._frames[slot]
+
+    def restored(self, slot: int) -> Bytes:
+        """Return the output buffer of a slot."""
+        return self._restored[slot]
+
+    def submit(self, slot: int) -> None:
+        """Run the graph on the slot's frame; done on return, the GIL is free meanwhile.
+
+        Raises:
+            EngineError: with ONNX Runtime's own words.
+        """
+        try:
+            self._session.run_with_iobinding(self._bindings[slot])
+        except _OrtErrors as error:
+            height, width, _ = self._frames[slot].shape
+            raise EngineError(
+                f"ONNX Runtime failed on a frame of {width}x{height} px; "
+                f"it said: {_first_line(error)}",
+                str(error),
+            ) from error
+
+    def wait(self, slot: int) -> None:
+        """Return at once: `submit` has done the work."""
+
+    def close(self) -> None:
+        """Let go of session and buffers."""
+        self._bindings, self._frames, self._restored = [], [], []
+        self._session = None
+
+
+def _session(graph_bytes: bytes, device: str, threads: int) -> Any:  # noqa: ANN401
+    if threads < 1:
+        raise UsageError(f"threads is {threads}; give 1 or more, or leave it out for every core")
+    providers = _PROVIDERS[device]
+    if providers[0] not in ort.get_available_providers():
+        raise EngineError(
+            f"this ONNX Runtime has no {providers[0]}; replace the onnxruntime package by "
+            "onnxruntime-gpu, or choose the backend onnxruntime"
+        )
+    try:
+        session = ort.InferenceSession(graph_bytes, _options(threads), providers=list(providers))
+    except _OrtErrors as error:
+        raise EngineError(
+            f"ONNX Runtime refused the graph; it said: {_first_line(error)}", str(error)
+        ) from error
+    if session.get_providers()[0] != providers[0]:  # it falls back without an error
+        raise EngineError(
+            f"{providers[0]} did not start and ONNX Runtime fell back to the CPU; check the CUDA "
+            "libraries and the driver, or choose the backend onnxruntime"
+        )
+    return session
+
+
+def _options(threads: int) -> Any:  # noqa: ANN401
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors only: warnings would tear the progress bar
+    # Threads that spin while idle take the cores from the decoder and the encoder next door.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _checked_input_size(session: Any) -> tuple[int | None, int | None]:  # noqa: ANN401
+    """Return the graph's fixed height and width, None where it is free."""
+    seen = [
+        (node.name, node.type, len(node.shape))
+        for node in (*session.get_inputs(), *session.get_outputs())
+    ]
+    if seen != [(INPUT, _BYTES, 4), (OUTPUT, _BYTES, 4)]:
+        raise BundleError(
+            f"the graph's input and output are {seen}; expected {INPUT} and {OUTPUT}, both "
+            "uint8 [1,H,W,3]; export it with: crispstream export"
+        )
+    _, height, width, _ = session.get_inputs()[0].shape
+    return (
+        height if isinstance(height, int) else None,
+        width if isinstance(width, int) else None,
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,246 @@
+"""One build on TensorRT or TensorRT-RTX: its objects, their order, and what they say.
+
+The library's module is handed in, so nothing here imports it. What only one flavour has is asked
+for with `hasattr`. No workspace limit is set: TensorRT-RTX fails a build that meets one instead of
+choosing another kernel.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from crispstream.core.errors import EngineError, UsageError
+
+INPUT = "frame"
+
+Progress = Callable[[str, int, int], None]
+"""Called with the name of a building phase, its steps done, and its steps in all."""
+
+_loggers: dict[str, Any] = {}
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What the library said during one build, and what a callback of ours raised in it."""
+
+    errors: list[str] = field(default_factory=list)
+    raised: BaseException | None = None
+
+    def clear(self) -> None:
+        self.errors.clear()
+        self.raised = None
+
+    def log(self) -> str:
+        """The first error line; those that follow only repeat it."""
+        return self.errors[0].strip() if self.errors else ""
+
+
+_heard = _Heard()
+
+
+class Workbench:
+    """Everything one build needs, let go of in the one safe order.
+
+    Config, parser, network, builder: dropping the builder while the others live, as plain
+    garbage collection may, has crashed the process.
+    """
+
+    def __init__(self, trt: ModuleType, flavour: str) -> None:
+        """Make the library's objects; `flavour` names it in messages. One at a time."""
+        _heard.clear()
+        self._trt = trt
+        self._flavour = flavour
+        logger = _logger(trt, flavour)
+        self._builder: Any = trt.Builder(logger)
+        strongly_typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+        self._network: Any = self._builder.create_network(strongly_typed)
+        self._parser: Any = trt.OnnxParser(self._network, logger)
+        self._config: Any = self._builder.create_builder_config()
+        self._monitor: Any = None
+
+    def __enter__(self) -> "Workbench":
+        """Return the bench itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of everything."""
+        if self._monitor is not None:
+            self._config.progress_monitor = None
+        self._config = None
+        self._parser = None
+        self._network = None
+        self._builder = None
+        self._monitor = None
+
+    def parse(self, onnx_bytes: bytes) -> None:
+        """Read the graph.
+
+        Raises:
+            EngineError: if the library refuses it, naming the node.
+        """
+        if self._parser.parse(onnx_bytes):
+            return
+        told = self._parser.get_error(0) if self._parser.num_errors else None
+        reason = told.desc() if told else ""
+        if not reason or reason.startswith("Invalid Node"):  # then only the log says why
+            reason = _heard.log() or "no reason given"
+        raise EngineError(
+            f"{self._flavour} refused the graph{_node_of(told)}: {_one_line(reason)}; export it "
+            "again with this kit, or choose another precision",
+            reason,
+        )
+
+    def fix_size(self, size: tuple[int, int]) -> None:
+        """Give the input one shape, for frames of `size` (width, height), in pixels.
+
+        Smallest, best and largest are the same: kernels are chosen for that size alone.
+
+        Raises:
+            EngineError: if the graph has other inputs than `frame`.
+            UsageError: if the graph is made for another size.
+        """
+        width, height = size
+        shape = (1, height, width, 3)
+        inputs = [self._network.get_input(index) for index in range(self._network.num_inputs)]
+        if [tensor.name for tensor in inputs] != [INPUT]:
+            raise EngineError(
+                f"the graph's inputs are {[tensor.name for tensor in inputs]}, expected "
+                f"['{INPUT}'] only; export it with: crispstream export"
+            )
+        takes = tuple(inputs[0].shape)
+        if len(takes) != 4 or any(-1 != t != s for t, s in zip(takes, shape, strict=True)):
+            raise UsageError(
+                f"the graph takes frames of shape {list(takes)}, so no engine of {width}x{height} "
+                f"px can be built; expected {list(shape)} (-1 is free)"
+            )
+        profile = self._builder.create_optimization_profile()
+        profile.set_shape(INPUT, shape, shape, shape)
+        if self._config.add_optimization_profile(profile) < 0:
+            raise self._refused(f"the size {width}x{height}")
+
+    def aim_at(self, compute_capability: tuple[int, int] | None) -> None:
+        """Choose the kind of GPU; None leaves the choice to the library.
+
+        Raises:
+            UsageError: if the library cannot build for it.
+        """
+        if compute_capability is None:
+            return
+        wanted = dotted(compute_capability)
+        if not hasattr(self._config, "set_compute_capability"):
+            raise UsageError(
+                f"{self._flavour} builds for the GPU it runs on and cannot aim at {wanted}; "
+                "leave out the compute capability, or build for tensorrt-rtx"
+            )
+        known = _compute_capabilities(self._trt)
+        if wanted not in known:
+            raise UsageError(
+                f"{self._flavour} {self._trt.__version__} cannot build for compute capability "
+                f"{wanted}; it knows {', '.join(known)}"
+            )
+        self._config.num_compute_capabilities = 1
+        if not self._config.set_compute_capability(known[wanted], 0):
+            raise self._refused(f"compute capability {wanted}")
+
+    def build(self, on_progress: Progress | None) -> bytes:
+        """Return the engine.
+
+        Raises:
+            EngineError: if the library refuses; and whatever `on_progress` raised.
+        """
+        if on_progress is not None and hasattr(self._trt, "IProgressMonitor"):
+            self._monitor = _monitor(self._trt, on_progress)
+            self._config.progress_monitor = self._monitor
+        plan = self._builder.build_serialized_network(self._network, self._config)
+        if _heard.raised is not None:
+            raise _heard.raised
+        if plan is None:
+            raise self._refused("to build the engine")
+        return bytes(plan)
+
+    def _refused(self, what: str) -> EngineError:
+        said = _one_line(_heard.log()) or "nothing"
+        return EngineError(f"{self._flavour} refused {what}; it said: {said}", _heard.log())
+
+
+def _logger(trt: ModuleType, flavour: str) -> Any:  # noqa: ANN401 (class made at run time)
+    """Return the flavour's logger: the library uses only the first of a process."""
+    if flavour not in _loggers:
+
+        class Logger(trt.ILogger):  # type: ignore[name-defined,misc]
+            """Keeps errors; warnings and progress would drown them."""
+
+            def log(self, severity: Any, message: str) -> None:  # noqa: ANN401
+                if severity <= trt.ILogger.ERROR:
+                    _heard.errors.append(message)
+
+        _loggers[flavour] = Logger()
+    return _loggers[flavour]
+
+
+def _monitor(trt: ModuleType, on_progress: Progress) -> Any:  # noqa: ANN401
+    class Monitor(trt.IProgressMonitor):  # type: ignore[name-defined,misc]
+        """Passes phases on; called from the library's threads."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._steps: dict[str, int] = {}
+
+        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
+            self._steps[name] = steps
+            self._tell(name, 0)
+
+        def step_complete(self, name: str, step: int) -> bool:
+            self._tell(name, step + 1)
+            return _heard.raised is None
+
+        def phase_finish(self, name: str) -> None:
+            self._tell(name, self._steps.get(name, 0))
+
+        def _tell(self, name: str, done: int) -> None:
+            try:
+                if _heard.raised is None:
+                    on_progress(name, done, self._steps.get(name, 0))
+            except BaseException as error:  # noqa: BLE001 (C++ would swallow it: kept, raised later)
+                _heard.raised = error
+
+    return Monitor()
+
+
+def dotted(compute_capability: tuple[int, int]) -> str:
+    """Return the usual spelling.
+
+    >>> dotted((8, 6))
+    '8.6'
+    """
+    major, minor = compute_capability
+    return f"{major}.{minor}"
+
+
+def _compute_capabilities(trt: ModuleType) -> dict[str, Any]:
+    """Return "8.6" -> the library's value, for every GPU kind it names."""
+    found = {}
+    for name, value in trt.ComputeCapability.__members__.items():
+        if match := re.fullmatch(r"SM(\d+)(\d)", name):
+            found[f"{match[1]}.{match[2]}"] = value
+    return found
+
+
+def _node_of(told: Any) -> str:  # noqa: ANN401
+    if told is None or not hasattr(told, "node_operator") or not told.node_operator():
+        return ""
+    return f" at node {told.node_name() or told.node()} ({told.node_operator()})"
+
+
+def _one_line(text: str) -> str:
+    """Return the first line without the library's own addresses around it.
+
+    >>> _one_line("IBuilder::x: Error Code 4: API Usage Error (too large. In check at a.cpp:9)")
+    'too large'
+    """
+    line = (text.strip().splitlines() or [""])[0]
+    line = re.sub(r" In \w+ at [^\s)]+", "", line)
+    line = re.sub(r"^.*?Error Code \d+: [\w ]+ \((.*)\)$", r"\1", line)
+    return line[:240].rstrip(". ")

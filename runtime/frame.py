@@ -1,0 +1,62 @@
+"""The frame that travels from source to sink, and what is known about its stream.
+
+Shape letters: H height, W width, C channels in BGR order. Sizes are in pixels.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a stream, in the order the source gave them.
+
+    Two frames are never compared by their pixels, so equality is identity of the fields.
+    """
+
+    pixels_hwc: npt.NDArray[np.uint8]
+    """uint8 [H,W,3] BGR; may be a strided view of a decoder's picture: read only."""
+    serial: int
+    """Counts the frames of the source from 0, dropped ones included."""
+    pts: int
+    """Presentation time in units of `time_base`."""
+    time_base: Fraction
+    """Seconds per unit of `pts`."""
+    captured_ns: int
+    """When the source had the picture, on the clock the run was given."""
+    duration: int = 0
+    """How long the picture is shown, in units of `time_base`; 0 where the source cannot say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """How a stream's luma and chroma map to red, green and blue."""
+
+    matrix: str
+    """`bt601`, `bt709` or `bt2020` (ITU-R BT.601, BT.709, BT.2020)."""
+    full_range: bool
+    """True: 0..255 carries black to white; False: 16..235 does."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """What holds for every frame of a stream."""
+
+    width: int
+    """Columns, pixels."""
+    height: int
+    """Rows, pixels."""
+    frame_rate: Fraction | None
+    """Nominal frames per second; None where the rate is free."""
+    time_base: Fraction
+    """Seconds per unit of the frames' `pts`."""
+    colour: Colour
+    """The mapping the source's pixels were converted with."""
+    frame_count: int | None
+    """A guess for progress bars; None where there is no end or no way to tell."""
+    audio_from: Path | None
+    """The file whose audio belongs to this stream; None without audio."""

@@ -1,0 +1,1 @@
+"""One sink for restored frames a file; reached through `runtime.stream.sink`."""

@@ -1,0 +1,91 @@
+"""Restored frames as PNG files, numbered; or a single image."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from crispstream.core.errors import SinkError, UsageError
+from crispstream.runtime.frame import Frame
+
+from .place import check_folder, write_error
+
+
+class FolderSink:
+    """Writes `000000.png`, `000001.png`, ... into a folder, named by the source's frame number."""
+
+    def __init__(self, folder: Path, *, overwrite: bool = False) -> None:
+        """Create the folder if it is not there.
+
+        Raises:
+            UsageError: if numbered images lie there already and `overwrite` is False.
+            SinkError: if the folder cannot be made or written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkError(
+                f"the folder '{folder}' cannot be made ({error.strerror}); name another output"
+            ) from error
+        check_folder(folder)
+        taken = next(folder.glob("[0-9]" * 6 + ".png"), None)
+        if taken is not None and not overwrite:
+            raise UsageError(
+                f"'{folder}' holds restored images already ({taken.name}); name another folder or "
+                "add --overwrite"
+            )
+        self._folder = folder
+        self._frames = 0
+
+    def write(self, frame: Frame, restored_hwc: npt.NDArray[np.uint8]) -> None:
+        """Write one PNG file.
+
+        Raises:
+            SinkError: if it cannot be written; no half file is left.
+        """
+        _write_image(self._folder / f"{frame.serial:06d}.png", restored_hwc, self._frames)
+        self._frames += 1
+
+    def close(self, *, complete: bool = True) -> None:
+        """Every file is finished already."""
+
+
+class ImageSink:
+    """Writes the one frame of a still source."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the name; its ending chooses the format.
+
+        Raises:
+            SinkError: if the folder cannot be written.
+        """
+        check_folder(path.parent)
+        self._path = path
+        self._written = False
+
+    def write(self, frame: Frame, restored_hwc: npt.NDArray[np.uint8]) -> None:
+        """Write the image.
+
+        Raises:
+            SinkError: at the second frame, or if the image cannot be written.
+        """
+        if self._written:
+            raise SinkError(
+                f"the source has more than one frame and '{self._path}' holds one; "
+                "name a folder or a video as the output"
+            )
+        _write_image(self._path, restored_hwc, 0)
+        self._written = True
+
+    def close(self, *, complete: bool = True) -> None:
+        """The file is finished already."""
+
+
+def _write_image(path: Path, image_hwc: npt.NDArray[np.uint8], frames: int) -> None:
+    _, data = cv2.imencode(path.suffix.lower(), image_hwc)
+    try:
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise write_error(path, error, frames) from error

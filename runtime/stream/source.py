@@ -1,0 +1,66 @@
+"""Where frames come from: one Protocol, and the choice by URI."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from crispstream.core.clock import Clock, monotonic_ns
+from crispstream.core.errors import UsageError
+from crispstream.runtime.frame import Frame, StreamInfo
+
+IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+
+
+class Source(Protocol):
+    """Gives frames in presentation order, once; one thread iterates."""
+
+    @property
+    def info(self) -> StreamInfo:
+        """What holds for every frame."""
+
+    @property
+    def damaged(self) -> int:
+        """How many pieces of the input could not be decoded, but decoding went on after them."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Give the frames.
+
+        Raises:
+            SourceError: after the last good frame, if the input breaks before its end.
+        """
+
+    def close(self) -> None:
+        """Let go of the input; calling it twice does no harm."""
+
+
+def open_source(
+    uri: str, clock: Clock = monotonic_ns, *, frame_rate: float | None = None
+) -> Source:
+    """Open a video file, an image, a folder of images, or `synth://pattern`.
+
+    `clock` stamps each frame's `captured_ns`; `frame_rate` is for images, which have none of
+    their own (25 a second unless given).
+
+    Raises:
+        UsageError: if there is no such file, or the URI names no known kind of source.
+        SourceError: if the input is not what its name says, or holds no frame.
+    """
+    if uri.startswith("synth://"):
+        from .sources.synth import SynthSource
+
+        return SynthSource(uri, clock)
+    if "://" in uri:
+        raise UsageError(
+            f"'{uri}' is no kind of source known here; give a video file, an image, a folder of "
+            "images, or synth://pattern"
+        )
+    path = Path(uri)
+    if not path.exists():
+        raise UsageError(f"there is no file or folder '{uri}'; check the path of the source")
+    if path.is_dir() or path.suffix.lower() in IMAGE_EXTENSIONS:
+        from .sources.folder import FolderSource
+
+        return FolderSource(path, clock, frame_rate=frame_rate)
+    from .sources.file import FileSource
+
+    return FileSource(path, clock)

@@ -1,0 +1,1 @@
+"""One source of frames a file; reached through `runtime.stream.source`."""

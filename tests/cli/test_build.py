@@ -1,0 +1,94 @@
+"""`crispstream build` from the user's side: an engine, its sidecar, and plain refusals."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from crispstream.cli.build import build
+from crispstream.core.errors import BundleError, UsageError
+from crispstream.core.files import sha256_of
+from crispstream.runtime.engine.record import read_record
+from tests.helpers.bundles import tiny_graphs, write_tiny_bundle
+
+app = typer.Typer()
+app.command()(build)
+needs_rtx = pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None,
+    reason='TensorRT-RTX is not installed: pip install "crispstream[rtx]"',
+)
+
+
+def run(*arguments: object) -> str:
+    """Run the command; return its standard output, raise what it raises."""
+    words = [str(argument) for argument in arguments]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return write_tiny_bundle(tmp_path / "tiny", tiny_graphs()).path
+
+
+@needs_rtx
+def test_builds_a_file_and_names_the_next_command(bundle: Path, tmp_path: Path) -> None:
+    output = tmp_path / "my engines" / "a.engine"
+    stdout = run(bundle, "--precision", "fp32", "--size", "64x48", "-o", output)
+    assert "MB in" in stdout
+    assert f"next: crispstream inspect '{output}'" in stdout
+    record = read_record(output)
+    assert record is not None
+    assert (record.precision, record.width, record.height) == ("fp32", 64, 48)
+
+
+@needs_rtx
+def test_json_is_all_there_is_on_standard_output(bundle: Path, tmp_path: Path) -> None:
+    output = tmp_path / "a.engine"
+    capability = ("--compute-capability", "8.9")
+    facts = json.loads(run(bundle, "--size", "64x48", *capability, "-o", output, "--json"))
+    assert facts["engine"] == str(output)
+    assert facts["engine_sha256"] == sha256_of(output.read_bytes())
+    assert (facts["precision"], facts["compute_capability"]) == ("fp16", "8.9")
+
+
+@needs_rtx
+def test_replaces_a_file_only_when_told(bundle: Path, tmp_path: Path) -> None:
+    output = tmp_path / "a.engine"
+    output.write_bytes(b"precious")
+    with pytest.raises(UsageError, match="--overwrite"):
+        run(bundle, "--size", "64x48", "-o", output)
+    assert output.read_bytes() == b"precious"
+    run(bundle, "--size", "64x48", "-o", output, "--overwrite")
+    assert read_record(output) is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--size", "big"), "WIDTHxHEIGHT"),
+        (("--size", "0x180"), "WIDTHxHEIGHT"),
+        (("--size", "-4x180"), "WIDTHxHEIGHT"),
+        (("--size", "64x48", "--compute-capability", "ada"), r"MAJOR\.MINOR"),
+        (("--size", "64x48", "--backend", "onnxruntime"), "tensorrt-rtx, tensorrt"),
+        (("--size", "63x48"), "multiples of 4"),
+    ],
+)
+def test_bad_values_are_refused_before_any_work(
+    bundle: Path, tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        run(bundle, *options, "-o", tmp_path / "a.engine")
+    assert not (tmp_path / "a.engine").exists()
+
+
+@needs_rtx
+def test_a_missing_precision_and_a_folder_as_output(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="int8"):
+        run(bundle, "--size", "64x48", "--precision", "int8", "-o", tmp_path / "a.engine")
+    with pytest.raises(UsageError, match="is a folder"):
+        run(bundle, "--size", "64x48", "-o", tmp_path)

@@ -1,0 +1,141 @@
+"""`crispstream inspect` on bundles, graphs, engines, and on what is none of them."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from crispstream.cli.inspect import inspect
+from crispstream.core.bundle import CERTIFICATE, write_bundle
+from crispstream.core.errors import BundleError, EngineError, UsageError
+from crispstream.core.files import sha256_of
+from crispstream.runtime.engine.record import EngineRecord, write_engine
+from tests.helpers.bundles import tiny_graphs, write_tiny_bundle
+from tests.helpers.graphs import small_net
+
+app = typer.Typer()
+app.command()(inspect)
+
+
+def run(*arguments: object) -> str:
+    """Run the command; return its standard output, raise what it raises."""
+    words = [str(argument) for argument in arguments]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def facts_of(*arguments: object) -> dict[str, Any]:
+    return dict(json.loads(run(*arguments, "--json")))
+
+
+def test_a_bundle(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "tiny", tiny_graphs())
+    facts = facts_of(bundle.path)
+    assert (facts["kind"], facts["name"], facts["size_multiple"]) == ("bundle", "tiny", 4)
+    assert [graph["precision"] for graph in facts["graphs"]] == ["fp32", "fp16"]
+    shown = run(bundle.path)
+    for words in ("Apache-2.0", bundle.graphs[0].sha256[:12], "random weights"):
+        assert words in shown
+
+
+def test_the_certificate_is_shown_by_graph(tmp_path: Path) -> None:
+    plain = write_tiny_bundle(tmp_path / "plain", tiny_graphs())
+    figures = {"largest_levels": 1.25, "passed": True, "frames": list(range(20))}
+    judged = {"schema": 1, "graphs": {plain.graph("fp16").sha256: figures}}
+    payload = {f"{precision}.onnx": data for precision, data in tiny_graphs().items()}
+    payload[CERTIFICATE] = json.dumps(judged).encode()
+    bundle = write_bundle(tmp_path / "judged", plain, payload)
+    assert facts_of(bundle.path)["certificate"] == judged
+    table = run(bundle.path).partition("\ncertificate")[2]
+    for words in ("fp16", "1.25", "yes", "and 14 more"):
+        assert words in table
+    assert "fp32" not in table
+
+
+def test_a_damaged_bundle_is_not_shown(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "tiny", tiny_graphs())
+    (bundle.path / "fp16.onnx").write_bytes(b"changed")
+    with pytest.raises(BundleError, match=r"fp16\.onnx"):
+        run(bundle.path)
+
+
+def test_a_graph_is_counted_at_the_asked_size(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(small_net(channels=8))
+    facts = facts_of(path, "--size", "64x48")
+    # By hand: two 3x3 convolutions (3 -> 8 -> 48) and the 1x1 base (3 -> 48), a pixel.
+    assert facts["macs"] == 64 * 48 * (9 * 3 * 8 + 9 * 8 * 48 + 3 * 48)
+    weights = 9 * 3 * 8 + 8 + 9 * 8 * 48 + 3 * 48 + 48
+    assert facts["parameters"] == weights + 3  # 1/255 and the two ends of Clip
+    assert facts["inputs"] == ["frame uint8 [1, height, width, 3]"]
+    assert facts["outputs"] == ["restored uint8 [1, height_x4, width_x4, 3]"]
+    assert facts["operators"]["Conv"] == 3
+    assert facts["opset"] == 17
+    assert "0.220 GMAC" in run(path)
+
+
+def test_a_static_graph_is_counted_at_its_own_size(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(small_net(16, 32))
+    assert facts_of(path, "--size", "640x480")["size"] == [32, 16]
+
+
+def test_an_engine_with_its_sidecar(tmp_path: Path) -> None:
+    engine = b"vtrt" + bytes(60)
+    record = EngineRecord(
+        bundle="tiny",
+        graph_sha256="0" * 64,
+        precision="fp16",
+        width=320,
+        height=180,
+        flavour="tensorrt-rtx",
+        flavour_version="1.7.1",
+        compute_capability="8.6",
+        engine_sha256=sha256_of(engine),
+        engine_bytes=len(engine),
+        build_seconds=0.25,
+        crispstream_version="0.1.0",
+    )
+    path = tmp_path / "a.engine"
+    write_engine(path, engine, record)
+    assert facts_of(path) == {"kind": "engine", "path": str(path), **asdict(record)}
+    shown = run(path)
+    assert "8.6" in shown
+    assert "320" in shown
+    path.write_bytes(engine + b"!")
+    with pytest.raises(EngineError, match="build it again"):
+        run(path)
+
+
+def test_an_engine_without_sidecar_shows_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "a.engine"
+    path.write_bytes(b"vtrt" + bytes(20) + bytes([1, 7, 1, 116]) + bytes(36))
+    facts = facts_of(path)
+    assert (facts["flavour_version"], facts["engine_bytes"]) == ("1.7.1.116", 64)
+    assert "only its header could be read" in facts["note"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("clip.mp4", b"\0\0\0 ftypisom", "neither an .onnx graph nor an engine"),
+        ("short", b"vtrt", "neither an .onnx graph nor an engine"),
+        ("junk.onnx", b"\xff\xff\xff", "not an ONNX graph"),
+        ("empty.onnx", b"", "no ONNX graph in it"),
+    ],
+)
+def test_what_is_none_of_them(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=words):
+        run(path)
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no model"):
+        run(tmp_path / "nothing")

@@ -1,0 +1,152 @@
+"""The face of the command line: help, version, one-sentence errors and exit codes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+from crispstream.cli import main as command_line
+from crispstream.core.errors import CrispstreamError, EngineError, SourceError, UsageError
+
+ROOT = Path(__file__).parents[2]
+NAMES = [function.__name__ for function, _ in command_line.COMMANDS]
+
+
+def crispstream(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "build/links")} | variables
+    command = [sys.executable, "-m", "crispstream.cli.main", *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture
+def raising(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Replace the commands by one that raises what it is given."""
+
+    def replace(error: BaseException) -> None:
+        app = typer.Typer(pretty_exceptions_enable=False)
+
+        @app.command()
+        def fail() -> None:
+            raise error
+
+        monkeypatch.setattr(command_line, "app", app)
+
+    return replace
+
+
+def test_help_lists_every_command() -> None:
+    done = crispstream("--help")
+    assert done.returncode == 0, done.stderr
+    for name in NAMES:
+        assert f" {name} " in done.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_of_a_command_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main([name, "--help"]) == 0
+    assert f"Example: crispstream {name}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("crispstream ")
+
+
+def test_version_without_an_installed_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise command_line.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(command_line.metadata, "version", missing)
+    assert "not installed" in command_line.installed_version()
+
+
+@pytest.mark.parametrize("words", [["sharpen"], ["run"], ["run", "--no-such-option"]])
+def test_bad_usage_is_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.err
+    assert not captured.out
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(CrispstreamError("it broke"), 1), (SourceError("it broke"), 1), (UsageError("it broke"), 2)],
+)
+def test_own_errors_are_one_sentence(
+    error: CrispstreamError,
+    code: int,
+    raising: Callable[[BaseException], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    raising(error)
+    assert command_line.main([]) == code
+    captured = capsys.readouterr()
+    assert captured.err == "error: it broke\n"
+    assert not captured.out
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("the builder refused the graph", "error: the builder refused the graph\n[E] no cast\n"),
+        ("the builder said: [E] no cast", "error: the builder said: [E] no cast\n"),
+    ],
+)
+def test_the_engines_own_words_are_shown_once(
+    message: str,
+    expected: str,
+    raising: Callable[[BaseException], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    raising(EngineError(message, native_log="[E] no cast"))
+    assert command_line.main([]) == 1
+    assert capsys.readouterr().err == expected
+
+
+def test_debug_shows_the_traceback(
+    raising: Callable[[BaseException], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRISPSTREAM_DEBUG", "1")
+    raising(SourceError("it broke"))
+    with pytest.raises(SourceError, match="it broke"):
+        command_line.main([])
+
+
+def test_a_fault_of_ours_is_not_hidden(raising: Callable[[BaseException], None]) -> None:
+    raising(ZeroDivisionError("a fault"))
+    with pytest.raises(ZeroDivisionError):
+        command_line.main([])
+
+
+def test_interrupt_is_130(
+    raising: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(KeyboardInterrupt())
+    assert command_line.main([]) == 130
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("debug", ["0", "1"])
+def test_a_missing_file_reaches_the_shell_as_one_line(debug: str) -> None:
+    words = ("run", "missing.mp4", "null://", "--model", "bicubic")
+    done = crispstream(*words, CRISPSTREAM_DEBUG=debug)
+    assert done.returncode in (1, 2)
+    assert ("Traceback" in done.stderr) == (debug == "1")
+    assert "missing.mp4" in done.stderr
+    if debug == "0":
+        assert len(done.stderr.splitlines()) == 1
+        assert done.stderr.startswith("error: ")
+
+
+def test_a_reader_that_left_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "build/links")}
+    command = [sys.executable, "-m", "crispstream.cli.main", "--version"]
+    done = subprocess.run(command, env=environment, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert done.stderr == b""

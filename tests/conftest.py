@@ -1,0 +1,37 @@
+"""Settings every test shares: what happens to GPU tests on a machine without one."""
+
+import importlib
+import importlib.util
+import os
+
+import pytest
+
+
+def why_no_gpu() -> str:
+    """Return the reason why engines cannot run here, or "" when they can."""
+    try:
+        driver = importlib.import_module("pycuda.driver")
+    except ModuleNotFoundError:
+        return 'pycuda is not installed: pip install "crispstream[cuda]"'
+    except ImportError as error:
+        return f"pycuda cannot load the CUDA driver: {error}"
+    if not any(importlib.util.find_spec(name) for name in ("tensorrt", "tensorrt_rtx")):
+        return 'TensorRT is not installed: pip install "crispstream[tensorrt]"'
+    try:
+        driver.init()
+    except driver.Error as error:
+        return f"the CUDA driver found no usable device: {error}"
+    return "" if driver.Device.count() else "the CUDA driver lists no device"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip GPU tests with the reason, or refuse to go on where a GPU was promised."""
+    gpu_tests = [item for item in items if item.get_closest_marker("gpu")]
+    required = os.environ.get("CRISPSTREAM_REQUIRE_GPU") == "1"
+    if not gpu_tests and not required:
+        return
+    reason = why_no_gpu()
+    if reason and required:
+        raise pytest.UsageError(f"CRISPSTREAM_REQUIRE_GPU=1, but {reason}")
+    for item in gpu_tests if reason else []:
+        item.add_marker(pytest.mark.skip(reason=reason))

@@ -1,0 +1,106 @@
+"""The bundle's contract: round trip, and every way a folder can be wrong."""
+
+import json
+
+import pytest
+
+from crispstream.core.bundle import CERTIFICATE, Bundle, Graph, StateTensor, write_bundle
+from crispstream.core.errors import BundleError, UsageError
+
+PLAN = Bundle(
+    name="toy",
+    scale=4,
+    size_multiple=4,
+    halo_px=18,
+    graphs=(Graph("fp32.onnx", "", "fp32", ("onnxruntime",), 17),),
+    licence="CC-BY-4.0",
+    states=(StateTensor("hidden", 16, 2),),
+    training={"steps": 3},
+)
+PAYLOAD = {"fp32.onnx": b"graph", "check/a.png": b"picture", CERTIFICATE: b'{"graphs": {}}'}
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return write_bundle(tmp_path / "toy", PLAN, PAYLOAD)
+
+
+def rewrite(bundle, **changes):
+    file = bundle.path / "bundle.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def test_round_trip(bundle):
+    loaded = Bundle.load(bundle.path)
+    assert loaded == bundle
+    assert loaded.graph_bytes(loaded.graph("fp32")) == b"graph"
+    assert loaded.check_frames() == ("check/a.png",)
+    assert loaded.certificate() == {"graphs": {}}
+
+
+def test_a_bundle_is_never_changed_in_place(bundle):
+    with pytest.raises(UsageError, match="never changed in place"):
+        write_bundle(bundle.path, PLAN, PAYLOAD)
+
+
+def test_nothing_is_left_behind_when_writing_fails(tmp_path):
+    with pytest.raises(BundleError, match="leads out"):
+        write_bundle(tmp_path / "toy", PLAN, {**PAYLOAD, "../evil": b""})
+    with pytest.raises(BundleError, match=r"no bytes were given for fp32\.onnx"):
+        write_bundle(tmp_path / "toy", PLAN, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["fp32.onnx", "check/a.png"])
+def test_one_changed_byte_is_noticed(bundle, name):
+    (bundle.path / name).write_bytes(b"Graph")
+    loaded = Bundle.load(bundle.path)
+    read = {"fp32.onnx": lambda: loaded.graph_bytes(loaded.graph("fp32"))}
+    with pytest.raises(BundleError, match="copy the bundle again"):
+        read.get(name, lambda: loaded.file_bytes(name))()
+
+
+def test_missing_things_are_named(bundle, tmp_path):
+    (bundle.path / "fp32.onnx").unlink()
+    with pytest.raises(BundleError, match=r"lacks its file 'fp32\.onnx'"):
+        bundle.graph_bytes(bundle.graph("fp32"))
+    with pytest.raises(BundleError, match="no int8 graph; it has fp32"):
+        bundle.graph("int8")
+    with pytest.raises(BundleError, match="names no file 'other'"):
+        bundle.file_bytes("other")
+    with pytest.raises(UsageError, match="no bundle at"):
+        Bundle.load(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BundleError, match="crispstream export"):
+        Bundle.load(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("escape", ["../secret", "/etc/passwd", "check/../../secret"])
+def test_paths_that_leave_the_folder_are_refused(bundle, escape):
+    rewrite(bundle, files={escape: "0" * 64})
+    with pytest.raises(BundleError, match="leads out"):
+        Bundle.load(bundle.path)
+
+
+def test_a_link_that_leaves_the_folder_is_refused(bundle, tmp_path):
+    (tmp_path / "secret").write_bytes(b"graph")
+    (bundle.path / "fp32.onnx").unlink()
+    (bundle.path / "fp32.onnx").symlink_to(tmp_path / "secret")
+    with pytest.raises(BundleError, match="leads out"):
+        Bundle.load(bundle.path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"schema": 99}', "schema 99, this kit reads up to 1"),
+        ("{", "cannot read"),
+        ("[]", "no schema number"),
+        ('{"schema": 1}', "malformed"),
+        ('{"schema": 1, "graphs": [], "name": "x", "colour": 1}', "malformed"),
+    ],
+)
+def test_contracts_that_are_not(bundle, text, words):
+    (bundle.path / "bundle.json").write_text(text)
+    with pytest.raises(BundleError, match=words):
+        Bundle.load(bundle.path)

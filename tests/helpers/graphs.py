@@ -1,0 +1,146 @@
+"""Tiny graphs that keep the byte contract, made with onnx.helper alone: no torch, no training.
+
+Input `frame` uint8 [1,H,W,3] BGR, output `restored` uint8 [1,4H,4W,3] BGR.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+Node = onnx.NodeProto
+OPSET = 17
+
+
+def nearest_x4(height: int | str = "height", width: int | str = "width") -> bytes:
+    """A graph that repeats every pixel 4x4 times: its truth is `numpy.repeat`."""
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["x_bhwc"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["x_bhwc"], ["x_bchw"], perm=[0, 3, 1, 2]),
+        helper.make_node(
+            "Resize",
+            ["x_bchw", "", "scales"],
+            ["y_bchw"],
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        ),
+        helper.make_node("Transpose", ["y_bchw"], ["y_bhwc"], perm=[0, 2, 3, 1]),
+        helper.make_node("Cast", ["y_bhwc"], ["restored"], to=TensorProto.UINT8),
+    ]
+    scales = np.array([1, 1, 4, 4], np.float32)
+    return _serialized(nodes, {"scales": scales}, height, width)
+
+
+def small_net(
+    height: int | str = "height",
+    width: int | str = "width",
+    *,
+    channels: int = 8,
+    half: bool = False,
+    seed: int = 0,
+) -> bytes:
+    """Two convolutions with random weights inside the kit's byte recipe; `half`: fp16 inside."""
+    rng = np.random.default_rng(seed)
+    kind, body = (np.float16, TensorProto.FLOAT16) if half else (np.float32, TensorProto.FLOAT)
+    weights = {
+        "one_over_255": np.array(1 / 255, kind),
+        "head_w": rng.normal(0, 0.2, (channels, 3, 3, 3)).astype(kind),
+        "head_b": rng.normal(0, 0.1, channels).astype(kind),
+        "tail_w": rng.normal(0, 8, (48, channels, 3, 3)).astype(kind),
+        "base_w": _nearest_base(),
+        "base_b": np.full(48, 0.5, np.float32),  # a cast truncates: + 0.5 rounds
+        "low": np.array(0, np.float32),
+        "high": np.array(255.5, np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["base_bhwc"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["base_bhwc"], ["base_bchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["base_bchw"], ["x_bchw"], to=body),
+        helper.make_node("Mul", ["x_bchw", "one_over_255"], ["unit"]),
+        helper.make_node("Conv", ["unit", "head_w", "head_b"], ["head"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["head"], ["active"]),
+        helper.make_node("Conv", ["active", "tail_w"], ["tail"], pads=[1, 1, 1, 1]),
+        helper.make_node("Cast", ["tail"], ["residual"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["base_bchw", "base_w", "base_b"], ["base"]),
+        helper.make_node("Add", ["residual", "base"], ["sum"]),
+        helper.make_node("Clip", ["sum", "low", "high"], ["clipped"]),
+        helper.make_node("DepthToSpace", ["clipped"], ["large"], blocksize=4, mode="CRD"),
+        helper.make_node("Transpose", ["large"], ["large_bhwc"], perm=[0, 2, 3, 1]),
+        helper.make_node("Cast", ["large_bhwc"], ["restored"], to=TensorProto.UINT8),
+    ]
+    return _serialized(nodes, weights, height, width)
+
+
+def bytes_shuffled() -> bytes:
+    """A graph ONNX Runtime runs and TensorRT refuses: DepthToSpace on bytes."""
+    nodes = [
+        helper.make_node("Transpose", ["frame"], ["x_bchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("Concat", ["x_bchw"] * 16, ["many"], axis=1),
+        helper.make_node("DepthToSpace", ["many"], ["large"], blocksize=4, mode="CRD"),
+        helper.make_node("Transpose", ["large"], ["restored"], perm=[0, 2, 3, 1]),
+    ]
+    return _serialized(nodes, {}, "height", "width")
+
+
+def asymmetric_qdq() -> bytes:
+    """Nearest x4 with a Q/DQ pair whose zero point is not zero: TensorRT takes only symmetric."""
+    quantized = ["q_scale", "q_zero"]
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["x_bhwc"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["x_bhwc"], ["x_bchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("QuantizeLinear", ["x_bchw", *quantized], ["x_q"]),
+        helper.make_node("DequantizeLinear", ["x_q", *quantized], ["x_dq"]),
+        helper.make_node("Resize", ["x_dq", "", "scales"], ["y_bchw"], mode="nearest"),
+        helper.make_node("Transpose", ["y_bchw"], ["y_bhwc"], perm=[0, 2, 3, 1]),
+        helper.make_node("Cast", ["y_bhwc"], ["restored"], to=TensorProto.UINT8),
+    ]
+    constants = {
+        "q_scale": np.array(1.0, np.float32),
+        "q_zero": np.array(-128, np.int8),
+        "scales": np.array([1, 1, 4, 4], np.float32),
+    }
+    return _serialized(nodes, constants, "height", "width")
+
+
+def float_contract() -> bytes:
+    """A valid graph that breaks the byte contract: floats in, floats out."""
+    node = helper.make_node("Identity", ["x"], ["y"])
+    shape = [1, 3, "h", "w"]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "xy"]
+    graph = helper.make_graph([node], "floats", ends[:1], ends[1:])
+    return _model(graph).SerializeToString()
+
+
+def _nearest_base() -> npt.NDArray[np.float32]:
+    """A 1x1 convolution that gives each of the 16 sub-pixels its pixel's own colour."""
+    weight = np.zeros((48, 3, 1, 1), np.float32)
+    for channel in range(3):
+        weight[16 * channel : 16 * (channel + 1), channel] = 1
+    return weight
+
+
+def _serialized(
+    nodes: Sequence[Node],
+    constants: dict[str, npt.NDArray[np.generic]],
+    height: int | str,
+    width: int | str,
+) -> bytes:
+    large = [4 * side if isinstance(side, int) else f"{side}_x4" for side in (height, width)]
+    graph = helper.make_graph(
+        list(nodes),
+        "tiny",
+        [helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, height, width, 3])],
+        [helper.make_tensor_value_info("restored", TensorProto.UINT8, [1, *large, 3])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = _model(graph)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def _model(graph: onnx.GraphProto) -> onnx.ModelProto:
+    # IR 8 is what the oldest parsers in the field read.
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)

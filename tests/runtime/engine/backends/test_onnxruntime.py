@@ -1,0 +1,91 @@
+"""The ONNX Runtime backend: same bytes as a plain run, straight into its own buffers."""
+
+import os
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from crispstream.core.errors import BundleError, EngineError, FrameError, UsageError
+from crispstream.runtime.engine.backends.onnxruntime import OnnxRuntimeBackend, usable_cores
+from tests.helpers.graphs import float_contract, nearest_x4, small_net
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def plain_run(graph: bytes, frame_hwc: np.ndarray) -> np.ndarray:
+    session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    return session.run(None, {"frame": frame_hwc[None]})[0][0]
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_bytes_equal_a_plain_session(half: bool) -> None:
+    graph, frame = small_net(half=half), noise(20, 36)
+    backend = OnnxRuntimeBackend(graph, precision="fp32", threads=1)
+    backend.allocate(20, 36, slots=1)
+    backend.frame(0)[:] = frame
+    backend.submit(0)
+    backend.wait(0)
+    np.testing.assert_array_equal(backend.restored(0), plain_run(graph, frame))
+    backend.close()
+
+
+def test_slots_are_independent_and_outputs_land_in_the_bound_buffer() -> None:
+    backend = OnnxRuntimeBackend(nearest_x4(), precision="fp32", threads=1)
+    backend.allocate(8, 12, slots=3)
+    outputs = [backend.restored(slot) for slot in range(3)]
+    for slot in range(3):
+        backend.frame(slot)[:] = slot + 1
+        backend.submit(slot)
+    for slot in range(3):
+        assert np.all(outputs[slot] == slot + 1)
+        assert np.shares_memory(outputs[slot], backend.restored(slot))
+    backend.close()
+
+
+def test_arrays_handed_out_survive_a_new_size() -> None:
+    backend = OnnxRuntimeBackend(nearest_x4(), precision="fp32", threads=1)
+    backend.allocate(8, 12, slots=1)
+    backend.frame(0)[:] = 7
+    backend.submit(0)
+    before = backend.restored(0)
+    backend.allocate(16, 16, slots=1)
+    backend.frame(0)[:] = 9
+    backend.submit(0)
+    assert np.all(before == 7)
+    assert backend.restored(0).shape == (64, 64, 3)
+    backend.close()
+
+
+def test_a_static_graph_refuses_other_sizes() -> None:
+    backend = OnnxRuntimeBackend(nearest_x4(16, 32), precision="fp32", threads=1)
+    backend.allocate(16, 32, slots=1)
+    with pytest.raises(FrameError, match="takes frames of 32x16 px only, not 64x16"):
+        backend.allocate(16, 64, slots=1)
+    backend.close()
+
+
+def test_refusals_say_what_was_wrong() -> None:
+    with pytest.raises(EngineError, match="refused the graph") as caught:
+        OnnxRuntimeBackend(b"not a graph", precision="fp32")
+    assert "ONNXRuntimeError" in caught.value.native_log
+    with pytest.raises(BundleError, match="crispstream export"):
+        OnnxRuntimeBackend(float_contract(), precision="fp32")
+    with pytest.raises(UsageError, match="threads is 0"):
+        OnnxRuntimeBackend(nearest_x4(), precision="fp32", threads=0)
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in ort.get_available_providers(), reason="this ONNX Runtime has CUDA"
+)
+def test_cuda_that_is_not_there_is_refused_not_replaced() -> None:
+    with pytest.raises(EngineError, match="onnxruntime-gpu"):
+        OnnxRuntimeBackend(nearest_x4(), precision="fp32", device="cuda")
+
+
+def test_usable_cores_heeds_the_affinity() -> None:
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+    if hasattr(os, "sched_getaffinity"):
+        assert usable_cores() == len(os.sched_getaffinity(0))

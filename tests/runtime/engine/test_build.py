@@ -1,0 +1,192 @@
+"""Engines are built for real, on a machine with no GPU; a graph TensorRT refuses fails here."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from crispstream.core.bundle import Bundle
+from crispstream.core.errors import EngineError, MissingExtraError, UsageError
+from crispstream.core.files import sha256_of
+from crispstream.runtime.engine.build import build_engine, build_from_bundle, load_flavour
+from crispstream.runtime.engine.choose import find_model, shipped_names
+from tests.helpers.bundles import tiny_graphs, write_tiny_bundle
+from tests.helpers.graphs import (
+    asymmetric_qdq,
+    bytes_shuffled,
+    float_contract,
+    nearest_x4,
+    small_net,
+)
+
+SIZE = (64, 48)
+needs_rtx = pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None,
+    reason='TensorRT-RTX is not installed: pip install "crispstream[rtx]"',
+)
+
+
+def is_rtx_engine(engine: bytes) -> bool:
+    return engine[:4] == b"vtrt" and len(engine) > 10_000
+
+
+@needs_rtx
+@pytest.mark.parametrize("name", shipped_names())
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_every_shipped_graph_builds(name: str, precision: str) -> None:
+    engine, record = build_from_bundle(find_model(name), precision=precision, size=(320, 180))
+    assert is_rtx_engine(engine)
+    assert record.precision == precision
+
+
+@needs_rtx
+@pytest.mark.parametrize("graph", [nearest_x4(), small_net(), small_net(half=True)])
+def test_tiny_graphs_build(graph: bytes) -> None:
+    assert is_rtx_engine(build_engine(graph, size=SIZE))
+
+
+@needs_rtx
+def test_fp16_comes_from_the_graph_and_shrinks_the_engine() -> None:
+    # 256 channels: enough weights to outweigh what every engine carries.
+    full = build_engine(small_net(channels=256), size=SIZE)
+    half = build_engine(small_net(channels=256, half=True), size=SIZE)
+    assert len(half) < len(full)
+
+
+@needs_rtx
+def test_the_record_describes_the_engine(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "b", tiny_graphs(), name="b")
+    times = iter([1_000_000_000, 3_500_000_000])
+    engine, record = build_from_bundle(
+        bundle, size=SIZE, compute_capability=(8, 6), clock=lambda: next(times)
+    )
+    assert record.engine_sha256 == sha256_of(engine)
+    assert record.engine_bytes == len(engine)
+    assert record.graph_sha256 == bundle.graph("fp16").sha256
+    assert (record.bundle, record.precision) == ("b", "fp16")
+    assert (record.width, record.height) == SIZE
+    assert (record.flavour, record.compute_capability) == ("tensorrt-rtx", "8.6")
+    assert record.build_seconds == 2.5
+
+
+@needs_rtx
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        (bytes_shuffled(), r"refused the graph at node .*Transpose.*UInt8"),
+        (asymmetric_qdq(), r"refused the graph at node .*QuantizeLinear.*zero point"),
+        (b"not a graph", r"refused the graph: .*ONNX"),
+        (float_contract(), r"expected \['frame'\] only"),
+        (b"", r"expected \['frame'\] only"),
+    ],
+)
+def test_graphs_that_cannot_be_engines(graph: bytes, words: str) -> None:
+    with pytest.raises(EngineError, match=words) as caught:
+        build_engine(graph, size=SIZE)
+    assert len(str(caught.value).splitlines()) == 1
+    assert "In checkType at" not in str(caught.value)
+
+
+@needs_rtx
+def test_the_librarys_own_line_is_kept() -> None:
+    with pytest.raises(EngineError) as caught:
+        build_engine(bytes_shuffled(), size=SIZE)
+    assert "API Usage Error" in caught.value.native_log
+
+
+@needs_rtx
+def test_an_impossible_build_says_what_the_library_said() -> None:
+    with pytest.raises(EngineError, match=r"it said: .*volume"):
+        build_engine(small_net(), size=(400_000, 400_000))
+
+
+@needs_rtx
+def test_a_static_graph_has_one_size() -> None:
+    graph = small_net(48, 64)
+    assert is_rtx_engine(build_engine(graph, size=(64, 48)))
+    with pytest.raises(UsageError, match=r"no engine of 320x180 px"):
+        build_engine(graph, size=(320, 180))
+
+
+@needs_rtx
+def test_unknown_compute_capabilities_list_the_known() -> None:
+    with pytest.raises(UsageError, match=r"capability 3\.5; it knows .*8\.6, 8\.9, 12\.0"):
+        build_engine(small_net(), size=SIZE, compute_capability=(3, 5))
+
+
+@needs_rtx
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ((321, 179), "multiples of 4, not 321x179; build for 324x180"),
+        ((0, 180), "no frame has the size 0x180"),
+    ],
+)
+def test_sizes_the_bundle_cannot_have(tmp_path: Path, size: tuple[int, int], words: str) -> None:
+    bundle: Bundle = write_tiny_bundle(tmp_path / "b")
+    with pytest.raises(UsageError, match=words):
+        build_from_bundle(bundle, size=size)
+
+
+@needs_rtx
+def test_progress_is_told_from_start_to_end() -> None:
+    told: list[tuple[str, int, int]] = []
+    build_engine(small_net(), size=SIZE, on_progress=lambda *step: told.append(step))
+    whole, done, steps = told[0]
+    assert done == 0
+    assert told[-1] == (whole, steps, steps)
+    assert all(0 <= done <= steps for _, done, steps in told)
+
+
+class StopError(Exception):
+    """Raised by a callback."""
+
+
+@needs_rtx
+def test_an_exception_from_progress_cancels_and_comes_out() -> None:
+    calls = []
+
+    def stop(phase: str, done: int, steps: int) -> None:
+        calls.append(phase)
+        raise StopError
+
+    with pytest.raises(StopError):
+        build_engine(small_net(), size=SIZE, on_progress=stop)
+    assert len(calls) == 1
+    assert is_rtx_engine(build_engine(small_net(), size=SIZE))
+
+
+def test_an_unknown_flavour_lists_the_known() -> None:
+    with pytest.raises(UsageError, match="tensorrt-rtx, tensorrt"):
+        load_flavour("openvino")
+
+
+@pytest.mark.parametrize(
+    ("flavour", "module", "extra"),
+    [("tensorrt-rtx", "tensorrt_rtx", "rtx"), ("tensorrt", "tensorrt", "tensorrt")],
+)
+def test_a_missing_package_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, flavour: str, module: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=rf"crispstream\[{extra}\]"):
+        load_flavour(flavour)
+
+
+def test_tensorrt_before_10_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = ModuleType("tensorrt")
+    vars(old).update(__version__="8.6.1", NetworkDefinitionCreationFlag=SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "tensorrt", old)
+    with pytest.raises(EngineError, match=r"8\.6\.1 cannot build strongly typed.*10\.0 or newer"):
+        load_flavour("tensorrt")
+
+
+@needs_rtx
+def test_tensorrt_goes_through_the_same_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    # TensorRT-RTX stands in for TensorRT: the calls are the same, the GPU cannot be chosen.
+    import tensorrt_rtx
+
+    monkeypatch.setitem(sys.modules, "tensorrt", tensorrt_rtx)
+    assert is_rtx_engine(build_engine(small_net(), flavour="tensorrt", size=SIZE))

@@ -1,0 +1,221 @@
+import io
+import itertools
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from crispstream.runtime.latency import Latencies
+from crispstream.runtime.measure.charts import milliseconds
+from crispstream.runtime.measure.page import html_page
+from crispstream.runtime.measure.report import (
+    SCHEMA,
+    STAGE_NOTES,
+    Quality,
+    RunReport,
+    print_table,
+    report_from_run,
+    write_html,
+    write_json,
+)
+from crispstream.runtime.stream.loop import STAGES, StreamReport
+
+MS = 1_000_000
+KEYS = {
+    "schema", "source", "sink", "model", "precision", "backend", "frames", "dropped", "damaged",
+    "stopped", "elapsed_seconds", "frames_per_second", "first_frame_ms", "cpu_seconds",
+    "cpu_ms_per_frame", "stages", "peak_depths", "host", "created", "distributions", "quality",
+}  # fmt: skip
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+
+
+def latencies_of(names: tuple[str, ...], frames: int = 40) -> Latencies:
+    latencies = Latencies(names)
+    for frame in range(frames):
+        for index, name in enumerate(names):
+            latencies.record(name, (index + 1) * MS + frame * MS // 10)
+    return latencies
+
+
+def stream_report(latencies: Latencies) -> StreamReport:
+    return StreamReport(
+        frames=40,
+        dropped=3,
+        damaged=0,
+        stopped=False,
+        elapsed_seconds=2.0,
+        frames_per_second=20.0,
+        first_frame_ms=70.0,
+        cpu_seconds=3.0,
+        latencies=latencies.summary(),
+        peak_depths={"slot": 2, "queue": 1},
+    )
+
+
+@pytest.fixture
+def report() -> RunReport:
+    latencies = latencies_of(STAGES)
+    return report_from_run(
+        stream_report(latencies),
+        source="in.mp4",
+        sink="out.mp4",
+        model="edge-s",
+        precision="fp32",
+        backend="onnxruntime-cpu",
+        histograms=(latencies,),
+    )
+
+
+def test_every_stage_of_the_loop_is_explained() -> None:
+    assert tuple(STAGE_NOTES) == STAGES
+
+
+def test_json_has_the_keys_of_its_schema(report: RunReport, tmp_path: Path) -> None:
+    write_json(report, tmp_path / "report.json")
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert set(content) == KEYS
+    assert content["schema"] == SCHEMA == 1
+    assert list(content["stages"]) == list(STAGES)
+    assert set(content["stages"]["infer"]) == {
+        "count", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms",
+    }  # fmt: skip
+    assert content["cpu_ms_per_frame"] == 75.0
+    assert set(content["host"]) == {"processor", "cores", "system", "python", "packages"}
+    assert set(content["host"]["packages"]) == {"crispstream", "onnxruntime", "av", "numpy"}
+
+
+def test_distributions_hold_every_frame(report: RunReport) -> None:
+    for name in STAGES:
+        assert sum(count for _, count in report.distributions[name]) == 40
+        uppers = [upper_ms for upper_ms, _ in report.distributions[name]]
+        assert uppers == sorted(uppers)
+        assert uppers[-1] == pytest.approx(report.stages[name]["max_ms"], rel=0.02)
+
+
+def test_quality_is_written_with_its_gain(report: RunReport, tmp_path: Path) -> None:
+    with_quality = replace(report, quality=Quality(30, 28.0, 28.75))
+    write_json(with_quality, tmp_path / "report.json")
+    quality = json.loads((tmp_path / "report.json").read_text())["quality"]
+    assert quality == {
+        "frames": 30, "bicubic_psnr_db": 28.0, "restored_psnr_db": 28.75, "gain_db": 0.75,
+    }  # fmt: skip
+    assert "+0.75" in html_page(with_quality)
+
+
+def test_infinite_psnr_becomes_null_in_json(report: RunReport, tmp_path: Path) -> None:
+    write_json(replace(report, quality=Quality(1, 28.0, float("inf"))), tmp_path / "report.json")
+    text = (tmp_path / "report.json").read_text()
+    assert json.loads(text)["quality"]["restored_psnr_db"] is None
+    assert "Infinity" not in text
+
+
+class Page(HTMLParser):
+    """Checks that tags close in order, and gathers what a page refers to and shows."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        values = dict(attrs)
+        self.ids += [values["id"] or ""] if "id" in values else []
+        self.references += [values[key] or "" for key in ("href", "src") if key in values]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_page_is_well_formed_and_needs_nothing_else(report: RunReport, tmp_path: Path) -> None:
+    write_html(report, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    page = Page(html)
+    assert page.open == []
+    assert page.references == []
+    assert "script" not in page.tags
+    assert not re.search(r"https?:|url\(|@import|//\w", html)
+    assert len(page.ids) == len(set(page.ids))
+    assert "$" not in html
+
+
+def test_page_shows_every_stage_in_both_charts_and_the_table(report: RunReport) -> None:
+    html = html_page(report)
+    for stage in STAGES:
+        assert html.count(f">{stage}</text>") == 2
+        assert f'<th scope="row">{stage}</th>' in html
+        assert f"<dt>{stage}</dt>" in html
+    assert f"{milliseconds(report.stages['infer']['p99_ms'])}</td>" in html
+
+
+def test_charts_have_names_for_those_who_cannot_see_them(report: RunReport) -> None:
+    html = html_page(report)
+    for chart in ("waterfall", "distribution"):
+        assert f'aria-labelledby="{chart}-title {chart}-desc"' in html
+        assert f'<title id="{chart}-title">' in html
+        assert f'<desc id="{chart}-desc">' in html
+
+
+def test_names_from_outside_are_escaped(report: RunReport) -> None:
+    html = html_page(replace(report, source="<script>a&b</script>.mp4"))
+    assert "<script>" not in html
+    assert "&lt;script&gt;a&amp;b" in html
+
+
+def test_page_without_histograms_leaves_the_chart_out(report: RunReport) -> None:
+    html = html_page(replace(report, distributions={}))
+    assert "How latency is spread" not in html
+    assert Page(html).open == []
+
+
+def test_a_run_without_frames_still_reports(tmp_path: Path) -> None:
+    latencies = Latencies(STAGES)
+    empty = replace(stream_report(latencies), frames=0, frames_per_second=0.0)
+    report = report_from_run(
+        empty, source="a", sink="b", model="m", precision="p", backend="c", histograms=(latencies,)
+    )
+    write_html(report, tmp_path / "report.html")
+    assert report.cpu_ms_per_frame == 0.0
+    assert report.distributions == {}
+
+
+def test_waterfall_bars_follow_one_another(report: RunReport) -> None:
+    html = html_page(report)
+    chart = html[html.index('aria-labelledby="waterfall') : html.index("How latency is spread")]
+    found = re.findall(r'x="([\d.]+)%" y="\d+" width="([\d.]+)%"', chart)
+    bars = [(float(left), float(width)) for left, width in found]
+    assert len(bars) == len(STAGES)
+    for (left, width), (following, _) in itertools.pairwise(bars[:-1]):
+        assert following == pytest.approx(left + width, abs=0.01)
+    assert bars[-1][0] == pytest.approx(bars[1][0])  # the total begins where decode ends
+
+
+def test_table_lists_stages_and_percentiles(report: RunReport) -> None:
+    out = io.StringIO()
+    with_quality = replace(report, quality=Quality(30, 28.0, 28.75))
+    print_table(with_quality, Console(file=out, width=120))
+    text = out.getvalue()
+    for stage in STAGES:
+        row = next(line for line in text.splitlines() if f" {stage} " in line)
+        assert f"{report.stages[stage]['p95_ms']:.2f}" in row
+    assert "20.0 frames/s" in text
+    assert "3 dropped" in text
+    assert "+0.75 dB" in text

@@ -1,0 +1,255 @@
+"""The loop: every frame once and in order, failures reach the caller, nothing is left running."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crispstream.core.clock import FakeClock
+from crispstream.core.errors import EngineError, SinkError, SourceError, UsageError
+from crispstream.runtime.frame import Frame, StreamInfo
+from crispstream.runtime.latency import Latencies
+from crispstream.runtime.stream.loop import STAGES, run_stream
+from crispstream.runtime.stream.sink import open_sink
+from crispstream.runtime.stream.source import open_source
+from crispstream.runtime.stream.sources.synth import read_counter
+from tests.helpers.media import audio_packets_of, pictures_of, times_of, write_video
+
+WIDTH, HEIGHT = 32, 16
+
+
+class RepeatingRestorer:
+    """Enlarges by repetition into a ring as small as the contract allows, and wipes old frames."""
+
+    def __init__(self, frames_in_flight: int = 2, fail_at: int | None = None) -> None:
+        self.frames_in_flight = frames_in_flight
+        self.latencies = Latencies(("copy_in", "infer", "copy_out"))
+        self.submitted: list[int | None] = []
+        self._fail_at = fail_at
+        self._pending: deque[np.ndarray] = deque()
+        self._handed_out: deque[tuple[int, np.ndarray]] = deque()
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._pending)
+
+    def submit(self, frame_hwc: np.ndarray) -> None:
+        if self._fail_at == len(self.submitted):
+            raise EngineError("the engine refused a frame")
+        height, width, _ = frame_hwc.shape
+        self.submitted.append(read_counter(frame_hwc, width, height))
+        while self._handed_out and self._handed_out[0][0] < len(self.submitted):
+            self._handed_out.popleft()[1].fill(77)  # the next frame overwrites the oldest
+        self._pending.append(np.repeat(np.repeat(frame_hwc, 4, axis=0), 4, axis=1))
+        self.latencies.record("infer", 1)
+
+    def collect(self) -> np.ndarray:
+        restored_hwc = self._pending.popleft()
+        self._handed_out.append((len(self.submitted) + self.frames_in_flight, restored_hwc))
+        return restored_hwc
+
+
+class NotingSink:
+    """Reads the number off every frame, slowly where asked, and can fail."""
+
+    def __init__(self, fail_at: int | None = None, gate: threading.Semaphore | None = None) -> None:
+        self.numbers: list[int | None] = []
+        self.closed: list[bool] = []
+        self._fail_at = fail_at
+        self._gate = gate
+
+    def write(self, frame: Frame, restored_hwc: np.ndarray) -> None:
+        if self._gate is not None:
+            self._gate.acquire(timeout=0.005)  # lets the restorer run ahead as far as it may
+        if self._fail_at == len(self.numbers):
+            raise SinkError("the disk is full")
+        self.numbers.append(read_counter(restored_hwc, WIDTH, HEIGHT))
+
+    def close(self, *, complete: bool = True) -> None:
+        self.closed.append(complete)
+
+
+class BreakingSource:
+    """Gives a few frames of a synthetic source, then breaks."""
+
+    def __init__(self, frames: int) -> None:
+        self._source = _synth(frames)
+        self.damaged = 2
+
+    @property
+    def info(self) -> StreamInfo:
+        return self._source.info
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield from self._source
+        raise SourceError("the cable is cut")
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def _synth(frames: int):
+    return open_source(f"synth://pattern?size={WIDTH}x{HEIGHT}&frames={frames}")
+
+
+def _threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate()} & {"capture", "writer"}
+
+
+@pytest.mark.parametrize(("ring", "in_flight"), [(1, 1), (2, 1), (2, 2), (3, 2)])
+def test_every_frame_arrives_once_in_order_and_unspoilt(ring: int, in_flight: int) -> None:
+    """The sink is slower than the restorer, whose ring is as small as it may be."""
+    sink = NotingSink(gate=threading.Semaphore(0))
+    report = run_stream(_synth(40), RepeatingRestorer(ring), sink, in_flight=in_flight)
+    assert sink.numbers == list(range(40))
+    assert sink.closed == [True]
+    assert (report.frames, report.dropped, report.stopped) == (40, 0, False)
+    assert report.peak_depths["queue"] <= ring
+    assert not _threads()
+
+
+def test_report_has_every_stage_in_order() -> None:
+    report = run_stream(_synth(5), RepeatingRestorer(), NotingSink())
+    assert tuple(report.latencies) == STAGES
+    recorded = {stage for stage, figures in report.latencies.items() if figures["count"] == 5}
+    assert recorded == set(STAGES) - {"copy_in", "copy_out"}  # the fake records only `infer`
+    assert report.frames_per_second == pytest.approx(5 / report.elapsed_seconds)
+
+
+def test_one_clock_stamps_every_step() -> None:
+    clock = FakeClock()
+
+    class SlowSink(NotingSink):
+        def write(self, frame: Frame, restored_hwc: np.ndarray) -> None:
+            clock.advance(7_000_000)
+            super().write(frame, restored_hwc)
+
+    source = open_source(f"synth://pattern?size={WIDTH}x{HEIGHT}&frames=1", clock)
+    report = run_stream(source, RepeatingRestorer(), SlowSink(), clock=clock)
+    assert report.latencies["write"]["max_ms"] == 7.0
+    assert report.latencies["total"]["max_ms"] == 7.0
+    assert report.latencies["decode"]["max_ms"] == 0.0
+    assert report.elapsed_seconds == 0.007
+    assert report.first_frame_ms == 7.0
+
+
+def test_latest_drops_what_is_late_and_counts_it() -> None:
+    sink = NotingSink(gate=threading.Semaphore(0))
+    report = run_stream(_synth(400), RepeatingRestorer(), sink, policy="latest")
+    assert report.frames + report.dropped == 400
+    assert report.dropped > 0
+    assert sink.numbers == sorted(sink.numbers)
+    assert sink.numbers[-1] == 399
+
+
+def test_limit_ends_the_run_early() -> None:
+    sink = NotingSink()
+    report = run_stream(_synth(40), RepeatingRestorer(), sink, limit=7)
+    assert sink.numbers == list(range(7))
+    assert sink.closed == [False]
+    assert not report.stopped
+
+
+def test_source_that_breaks_is_raised_after_its_frames_are_written() -> None:
+    sink = NotingSink()
+    with pytest.raises(SourceError, match="the cable is cut"):
+        run_stream(BreakingSource(9), RepeatingRestorer(), sink)
+    assert sink.numbers == list(range(9))
+    assert sink.closed == [False]
+    assert not _threads()
+
+
+def test_restorer_that_fails_is_raised_after_its_frames_are_written() -> None:
+    sink = NotingSink()
+    with pytest.raises(EngineError, match="refused"):
+        run_stream(_synth(4000), RepeatingRestorer(fail_at=5), sink)
+    assert sink.numbers == list(range(5))
+    assert sink.closed == [False]
+    assert not _threads()
+
+
+@pytest.mark.parametrize("ring", [1, 3])
+def test_sink_that_fails_stops_everything(ring: int) -> None:
+    sink = NotingSink(fail_at=3)
+    restorer = RepeatingRestorer(ring)
+    with pytest.raises(SinkError, match="full"):
+        run_stream(_synth(100_000), restorer, sink)
+    assert len(restorer.submitted) <= 3 + 2 * ring + 1
+    assert sink.closed == [False]
+    assert not _threads()
+
+
+def test_a_fault_in_the_callers_own_function_is_raised() -> None:
+    def fail(count: int, latencies: Latencies) -> None:
+        raise ZeroDivisionError
+
+    sink = NotingSink()
+    with pytest.raises(ZeroDivisionError):
+        run_stream(_synth(100_000), RepeatingRestorer(), sink, on_frame=fail)
+    assert sink.closed == [False]
+
+
+def test_stop_finishes_the_output() -> None:
+    stop = threading.Event()
+    sink = NotingSink()
+
+    def stop_at_five(count: int, latencies: Latencies) -> None:
+        if count == 5:
+            stop.set()
+
+    report = run_stream(
+        _synth(100_000), RepeatingRestorer(), sink, stop=stop, on_frame=stop_at_five
+    )
+    assert report.stopped
+    assert 5 <= report.frames < 20
+    assert sink.numbers == list(range(report.frames))
+    assert sink.closed == [False]
+
+
+@pytest.mark.parametrize("in_flight", [0, 3])
+def test_more_in_flight_than_the_restorer_holds_is_refused(in_flight: int) -> None:
+    with pytest.raises(UsageError, match="in_flight"):
+        run_stream(_synth(1), RepeatingRestorer(2), NotingSink(), in_flight=in_flight)
+
+
+def test_damage_is_reported() -> None:
+    source = _synth(2)
+    assert run_stream(source, RepeatingRestorer(), NotingSink()).damaged == 0
+
+
+def test_video_to_video_keeps_frames_times_and_audio(tmp_path: Path) -> None:
+    source_path, target = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    step = [0, 3003, 6006, 12_012, 12_013, 30_000, 33_003]
+    write_video(source_path, times=step, audio_seconds=0.4)
+    source = open_source(str(source_path))
+    sink = open_sink(str(target), source.info, 4, source=str(source_path))
+    report = run_stream(source, RepeatingRestorer(), sink)
+    source.close()
+    assert report.frames == len(step)
+    assert times_of(target) == [Fraction(time, 90_000) for time in step]
+    assert [read_counter(p, 64, 48) for p in pictures_of(target)] == list(range(len(step)))
+    assert audio_packets_of(target) == audio_packets_of(source_path)
+
+
+def test_video_that_breaks_off_leaves_a_playable_output(tmp_path: Path) -> None:
+    whole, cut, target = (tmp_path / name for name in ("whole.mp4", "cut.mp4", "out.mp4"))
+    write_video(
+        whole,
+        frames=40,
+        options={"g": "1", "preset": "ultrafast"},
+        container_options={"movflags": "faststart"},
+    )
+    data = whole.read_bytes()
+    cut.write_bytes(data[: len(data) * 3 // 5])
+    source = open_source(str(cut))
+    sink = open_sink(str(target), source.info, 4)
+    with pytest.raises(SourceError):
+        run_stream(source, RepeatingRestorer(), sink)
+    source.close()
+    numbers = [read_counter(picture, 64, 48) for picture in pictures_of(target)]
+    assert len(numbers) > 10
+    assert numbers[:10] == list(range(10))

@@ -1,0 +1,1 @@
+"""Images to a checkpoint: networks, degradations, training; only export and cli import it."""

@@ -1,0 +1,91 @@
+"""Checkpoints: a safetensors file whose metadata is the whole recipe. Never a pickle."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from crispstream.core.errors import TrainError, UsageError
+
+from .models.registry import build_network
+from .recipes import Recipe, recipe_as_dict, recipe_from_dict
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Trained weights and how they came about."""
+
+    recipe: Recipe
+    weights: dict[str, Tensor]
+    steps_done: int
+    data: tuple[str, ...]
+    """Names of the files learnt from."""
+
+    def network(self) -> nn.Module:
+        """Return the recipe's network with these weights, in evaluation mode.
+
+        Raises:
+            TrainError: if the weights are not those of the network.
+        """
+        network = build_network(self.recipe.model)
+        try:
+            network.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise TrainError(
+                f"the weights do not fit network '{self.recipe.model}': {error}; "
+                "train again, or use the version of the kit that made them"
+            ) from error
+        return network.eval()
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write `checkpoint` whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {
+        "format": FORMAT,
+        "recipe": recipe_as_dict(checkpoint.recipe),
+        "steps_done": checkpoint.steps_done,
+        "data": checkpoint.data,
+    }
+    temporary = path.with_name(f".{path.name}.part")
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()
+    }
+    save_file(tensors, temporary, metadata={"crispstream": json.dumps(about)})
+    temporary.chmod(0o644)  # safetensors writes 0600, hidden from other users
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        UsageError: if the file does not exist.
+        TrainError: if it is not a checkpoint of this kit, or of a newer one.
+    """
+    if not path.is_file():
+        raise UsageError(f"the checkpoint '{path}' does not exist; train one: crispstream train")
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("crispstream", "null"))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise TrainError(f"'{path}' is not a safetensors file ({error})") from error
+    return _checkpoint(path, about, weights)
+
+
+def _checkpoint(path: Path, about: Any, weights: dict[str, Tensor]) -> Checkpoint:  # noqa: ANN401
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise TrainError(
+            f"'{path}' is not a crispstream checkpoint of format {FORMAT}; "
+            "pass a file that `crispstream train` wrote with this version of the kit"
+        )
+    return Checkpoint(
+        recipe_from_dict(about["recipe"]), weights, about["steps_done"], tuple(about["data"])
+    )

@@ -1,0 +1,104 @@
+"""What happens behind the lens: the sensor's noise, then the camera's compression.
+
+Noise is Poisson-Gaussian in linear light: variance = shot x signal + read^2 (Foi et al.,
+"Practical Poissonian-Gaussian noise modeling", IEEE TIP 2008). Compression is a real encoder:
+JPEG through OpenCV or one intra frame of H.264 through libx264.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from crispstream.core.pixels import Bytes, round_to_bytes
+
+GAMMA = 2.2
+"""Display gamma: bytes / 255 = linear ** (1 / 2.2)."""
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CameraRange:
+    """How noisy and how compressed frames are."""
+
+    shot_noise: tuple[float, float] = (1e-5, 1e-3)
+    """Variance per unit of linear signal, drawn log-uniformly."""
+    read_noise: tuple[float, float] = (1e-4, 3e-3)
+    """Standard deviation in linear light, drawn log-uniformly."""
+    jpeg_share: float = 0.3
+    """Share of frames that pass through JPEG."""
+    jpeg_quality: tuple[int, int] = (70, 95)
+    """JPEG quality, 0 to 100."""
+    h264_share: float = 0.3
+    """Share of frames that pass through H.264."""
+    h264_crf: tuple[int, int] = (14, 25)
+    """x264 constant rate factor: 0 is lossless, 51 is worst."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn from."""
+        if self.jpeg_share + self.h264_share > 1:
+            raise ValueError(f"jpeg_share and h264_share add up to more than 1 in {self}")
+        if min(*self.shot_noise, *self.read_noise) <= 0:
+            raise ValueError(f"noise is drawn log-uniformly and must be above 0, got {self}")
+
+
+def to_linear(frame_hwc: Bytes) -> Floats:
+    """Bytes to linear light, 0 to 1."""
+    table: Floats = ((np.arange(256) / 255.0) ** GAMMA).astype(np.float32)
+    return table[frame_hwc]
+
+
+def to_bytes(linear_hwc: npt.NDArray[np.floating]) -> Bytes:
+    """Linear light to bytes; what is outside 0..1 is clipped as a sensor does."""
+    return round_to_bytes(np.clip(linear_hwc, 0, 1) ** (1 / GAMMA) * 255)
+
+
+def add_noise(
+    linear_hwc: npt.NDArray[np.floating], rng: np.random.Generator, camera: CameraRange
+) -> npt.NDArray[np.floating]:
+    """Add shot and read noise of a strength drawn from `camera`."""
+    shot = np.exp(rng.uniform(*np.log(camera.shot_noise)))
+    read = np.exp(rng.uniform(*np.log(camera.read_noise)))
+    deviation = np.sqrt(shot * np.clip(linear_hwc, 0, None) + read**2)
+    noisy: npt.NDArray[np.floating] = linear_hwc + deviation * rng.standard_normal(linear_hwc.shape)
+    return noisy
+
+
+def compress(frame_hwc: Bytes, rng: np.random.Generator, camera: CameraRange) -> Bytes:
+    """Pass the frame through a JPEG or H.264 encoder, or neither, by the shares of `camera`."""
+    draw = rng.random()
+    if draw < camera.jpeg_share:
+        quality = int(rng.integers(camera.jpeg_quality[0], camera.jpeg_quality[1] + 1))
+        return jpeg(frame_hwc, quality)
+    if draw < camera.jpeg_share + camera.h264_share:
+        return h264(frame_hwc, int(rng.integers(camera.h264_crf[0], camera.h264_crf[1] + 1)))
+    return frame_hwc
+
+
+def jpeg(frame_hwc: Bytes, quality: int) -> Bytes:
+    """Return the frame after JPEG at `quality` (0 to 100)."""
+    _, data = cv2.imencode(".jpg", frame_hwc, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+
+
+def h264(frame_hwc: Bytes, crf: int) -> Bytes:
+    """Return the frame after one intra frame of H.264, 4:2:0; sides must be even."""
+    height, width = frame_hwc.shape[:2]
+    encoder = av.CodecContext.create("libx264", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder.time_base = Fraction(1, 25)
+    encoder.thread_count = 1
+    encoder.options = {"crf": str(crf), "preset": "veryfast", "tune": "zerolatency"}
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_hwc), format="bgr24")
+    packets = [*encoder.encode(picture), *encoder.encode(None)]
+    decoder = av.CodecContext.create("h264", "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.thread_count = 1
+    frames = [frame for packet in packets for frame in decoder.decode(packet)]
+    frames += decoder.decode(None)
+    return np.asarray(frames[0].to_ndarray(format="bgr24"), np.uint8)

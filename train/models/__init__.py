@@ -1,0 +1,1 @@
+"""Networks, one a file; registry.py knows them by name. Imported by train and export."""
