@@ -18,9 +18,9 @@ from crispstream.core.pixels import SCALE, Bytes
 from crispstream.train.checkpoint import Checkpoint
 from crispstream.train.models.edge import Edge
 
-from .graph import FLOAT_OUTPUT, OPSET, onnx_from_network
+from .graph import FLOAT_OUTPUT, OPSET, macs_per_lr_pixel, onnx_from_network
 from .parity import Parity, check_parity, same_outputs
-from .surgery import macs, simplified, without_output
+from .surgery import simplified, without_output
 
 PRECISIONS = ("fp32", "fp16")
 BACKENDS = ("onnxruntime", "tensorrt", "tensorrt-rtx")
@@ -102,7 +102,7 @@ def _contract(
     graphs: Sequence[_Exported],
     frames: Sequence[Bytes],
 ) -> Bundle:
-    work = macs(graphs[0].data, 96, 96) // (96 * 96)
+    work = macs_per_lr_pixel(network)
     return Bundle(
         name=name,
         scale=SCALE,

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 from crispstream.core.pixels import SCALE
 from crispstream.train.models.base import base_kernel
@@ -61,6 +62,15 @@ class ByteGraph(nn.Module):
         subpixels = self.subpixels(frame)
         image = functional.pixel_shuffle(subpixels.clamp(0, 255.5), SCALE)
         return image.permute(0, 2, 3, 1).to(torch.uint8), subpixels
+
+
+def macs_per_lr_pixel(network: Edge) -> int:
+    """Return the multiply-accumulates of the deployed graph for each LR pixel."""
+    frame = torch.zeros(1, 96, 96, 3, dtype=torch.uint8)
+    graph = ByteGraph(network, "fp32")
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        graph(frame)
+    return int(counter.get_total_flops()) // 2 // (96 * 96)
 
 
 def onnx_from_network(network: Edge, precision: str) -> bytes:
