@@ -31,19 +31,28 @@ RESULTS = ROOT / "benchmarks/results"
 SAMPLE = ROOT / "examples/media/gopro-blur-320x180.mp4"
 MODELS = ("edge-n", "edge-s")
 _RESAMPLES = 10_000
+_BOUNDS = ("at_most", "at_least")
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A claim: a measured value, and what it may be at most."""
+    """A claim: a measured value, and what it may be at most or must be at least."""
 
     value: float
-    at_most: float
+    at_most: float | None = None
+    at_least: float | None = None
 
     @property
     def met(self) -> bool:
         """Whether the claim holds."""
-        return self.value <= self.at_most
+        below = self.at_most is None or self.value <= self.at_most
+        return below and (self.at_least is None or self.value >= self.at_least)
+
+    @property
+    def bound(self) -> dict[str, float]:
+        """The bound or bounds by name."""
+        bounds = {"at_most": self.at_most, "at_least": self.at_least}
+        return {name: value for name, value in bounds.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -164,7 +173,7 @@ def result(
         "settings": dict(settings),
         "figures": dict(figures),
         "limits": {
-            name: {"value": limit.value, "at_most": limit.at_most, "met": limit.met}
+            name: {"value": limit.value, **limit.bound, "met": limit.met}
             for name, limit in limits.items()
         },
     }
@@ -182,7 +191,8 @@ def publish(content: Mapping[str, Any], chosen: argparse.Namespace) -> None:
         print(f"  {name}: {_readable(figure)}")
     for name, limit in content["limits"].items():
         words = "met" if limit["met"] else "NOT MET"
-        print(f"  {name}: {limit['value']:.3g}, at most {limit['at_most']:g}: {words}")
+        bound = ", ".join(f"{k.replace('_', ' ')} {limit[k]:g}" for k in _BOUNDS if k in limit)
+        print(f"  {name}: {limit['value']:.3g}, {bound}: {words}")
 
 
 def _readable(figure: Any) -> str:  # noqa: ANN401 - any JSON value

@@ -30,7 +30,7 @@ from common import (
 )
 from pieces import Pieces, opened
 
-from crispstream.runtime.measure.host import usable_cores
+from crispstream.core.machine import usable_cores
 
 AT_MOST = {"end_to_end_over_bound": 1.10, "null_over_engine": 1.05}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from common import sample_frames, write_looped_sample
 
+from crispstream.core.machine import usable_cores
 from crispstream.core.pixels import SCALE, Bytes
 from crispstream.runtime.frame import Frame
 from crispstream.runtime.restorer import Restorer
@@ -16,8 +17,8 @@ from crispstream.runtime.stream.loop import StreamReport, run_stream
 from crispstream.runtime.stream.sink import open_sink
 from crispstream.runtime.stream.source import open_source
 
-FRAMES_IN_FLIGHT = 3
-"""As the command line has it."""
+SIDE_BY_SIDE = min(usable_cores(), 4)
+"""Frames worked on at once, as `crispstream run` has it for files."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,11 @@ class Pieces:
     def engine(self) -> int:
         """Restore as many frames as the clip has, from memory to memory."""
         for index in range(self.frames):
-            self.restorer.restore(self.blurred[index % len(self.blurred)])
+            if self.restorer.in_flight == SIDE_BY_SIDE:
+                self.restorer.collect()
+            self.restorer.submit(self.blurred[index % len(self.blurred)])
+        while self.restorer.in_flight:
+            self.restorer.collect()
         return self.frames
 
     def encode(self) -> int:
@@ -63,7 +68,7 @@ class Pieces:
         """Restore the clip into `target` as the command line does."""
         source = open_source(str(self.clip))
         sink = open_sink(target, source.info, SCALE, overwrite=True)
-        report = run_stream(source, self.restorer, sink)
+        report = run_stream(source, self.restorer, sink, in_flight=SIDE_BY_SIDE)
         source.close()
         return report
 
@@ -76,7 +81,11 @@ def opened(model: str, turns: int, threads: int | None = None) -> Iterator[Piece
     with (
         tempfile.TemporaryDirectory() as folder,
         Restorer.open(
-            model, size=(width, height), threads=threads, frames_in_flight=FRAMES_IN_FLIGHT
+            model,
+            size=(width, height),
+            threads=threads,
+            frames_in_flight=SIDE_BY_SIDE + 2,
+            side_by_side=SIDE_BY_SIDE,
         ) as restorer,
     ):
         clip = Path(folder) / "clip.mp4"

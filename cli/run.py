@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from crispstream.runtime.stream.source import Source
 
 # Frames that may be with the sink while the restorer goes on: rides out an encoder's slow frame.
-_FRAMES_IN_FLIGHT = 3
+_FRAMES_WITH_SINK = 2
+_MOST_SIDE_BY_SIDE = 4  # each holds a frame; with more cores, threads inside operators pay
 _SIGNALLED = 128  # a shell's exit code for a process that a signal ended, plus its number
 _REDRAW_SECONDS = 0.1
 
@@ -63,13 +64,14 @@ def run(
     from crispstream.runtime.stream.slot import check_policy
 
     check_policy(policy)
+    abreast = _side_by_side(policy, threads)
     with _signals_caught() as caught, ThreadPoolExecutor(1) as pool:
         # Loading the model and opening the source take as long as each other: side by side.
-        loading = pool.submit(_open_restorer, model, precision, backend, threads)
+        loading = pool.submit(_open_restorer, model, precision, backend, threads, abreast)
         with _opened(source, fps) as frames, loading.result() as restorer:
             output = _open_sink(sink, frames, source, overwrite=overwrite)
             with _progress(frames, limit, shown=not json) as tick:
-                figures = _streamed(frames, restorer, output, policy, limit, tick, caught)
+                figures = _streamed(frames, restorer, output, policy, limit, abreast, tick, caught)
             summary = _summary(figures, source, sink, restorer)
     _publish(summary, report, html, json=json)
     if caught.signal_number:
@@ -102,7 +104,16 @@ def _signals_caught() -> Iterator[_Caught]:
             signal.signal(number, handler)
 
 
-def _open_restorer(model: str, precision: str, backend: str, threads: int | None) -> "Restorer":
+def _side_by_side(policy: str, threads: int | None) -> int:
+    """Return the frames to work on at once: many for files, one where each frame is urgent."""
+    from crispstream.core.machine import usable_cores
+
+    return min(threads or usable_cores(), _MOST_SIDE_BY_SIDE) if policy == "all" else 1
+
+
+def _open_restorer(
+    model: str, precision: str, backend: str, threads: int | None, side_by_side: int
+) -> "Restorer":
     from crispstream.runtime.restorer import Restorer
 
     return Restorer.open(
@@ -110,7 +121,8 @@ def _open_restorer(model: str, precision: str, backend: str, threads: int | None
         precision=precision,
         backend=backend,
         threads=threads,
-        frames_in_flight=_FRAMES_IN_FLIGHT,
+        frames_in_flight=side_by_side + _FRAMES_WITH_SINK,
+        side_by_side=side_by_side,
     )
 
 
@@ -138,13 +150,21 @@ def _streamed(
     output: "Sink",
     policy: str,
     limit: int | None,
+    in_flight: int,
     tick: "Callable[[int, Latencies], None]",
     caught: _Caught,
 ) -> "StreamReport":
     from crispstream.runtime.stream.loop import run_stream
 
     return run_stream(
-        frames, restorer, output, policy=policy, limit=limit, on_frame=tick, stop=caught.stop
+        frames,
+        restorer,
+        output,
+        policy=policy,
+        limit=limit,
+        on_frame=tick,
+        stop=caught.stop,
+        in_flight=in_flight,
     )
 
 

@@ -94,6 +94,7 @@ class Restorer:
         size: tuple[int, int] | None = None,
         threads: int | None = None,
         frames_in_flight: int = 2,
+        side_by_side: int = 1,
         clock: Clock = monotonic_ns,
     ) -> "Restorer":
         """Open a model, ready for frames; use it in a `with` statement.
@@ -103,8 +104,10 @@ class Restorer:
             precision: "auto" or a precision the bundle has.
             backend: "auto", "onnxruntime" (CPU) or "onnxruntime-cuda".
             size: (width, height) of the frames to come, to allocate now and not at the first.
-            threads: CPU threads inside an operator; by default every usable core.
+            threads: CPU threads of the engine; by default every usable core.
             frames_in_flight: how many frames `submit` takes before `collect` must be called.
+            side_by_side: how many of them are worked on at once, sharing the threads: more
+                frames a second on the CPU, each a longer way through.
             clock: stamps the stages.
 
         Raises:
@@ -118,7 +121,7 @@ class Restorer:
             name, size_multiple = "bicubic", 1
         else:
             bundle = find_model(model)
-            runner = open_backend(bundle, precision, backend, threads)
+            runner = open_backend(bundle, precision, backend, threads, side_by_side)
             name, size_multiple = bundle.name, bundle.size_multiple
         restorer = cls(
             runner,

@@ -31,9 +31,10 @@ def faults(content: Mapping[str, Any]) -> list[str]:
     found += [f"host lacks {key}" for key in sorted(missing - set(content["host"]))]
     found += [] if content["figures"] else ["no figures"]
     for name, limit in content["limits"].items():
-        if set(limit) != {"value", "at_most", "met"}:
+        bounds = set(limit) - {"value", "met"}
+        if not bounds or bounds - {"at_most", "at_least"}:
             found.append(f"limit {name} has keys {sorted(limit)}")
-        elif limit["met"] != (limit["value"] <= limit["at_most"]):
+        elif limit["met"] != common.Limit(limit["value"], **{k: limit[k] for k in bounds}).met:
             found.append(f"limit {name} says met = {limit['met']} wrongly")
     return found
 
@@ -56,6 +57,8 @@ def test_new_results_have_the_form() -> None:
     assert faults(made) == []
     assert made["limits"]["ratio"] == {"value": 1.0, "at_most": 1.1, "met": True}
     assert example(1.2)["limits"]["ratio"]["met"] is False
+    assert common.Limit(0.5, at_least=0.5).met
+    assert not common.Limit(0.4, at_least=0.5).met
 
 
 def test_a_result_that_boasts_is_found() -> None:

@@ -35,9 +35,9 @@ class Recipe:
     """Name of the network."""
     steps: int
     """Optimiser steps."""
-    batch: int = 16
+    batch: int = 12
     """Pairs in a step."""
-    patch_px: int = 48
+    patch_px: int = 56
     """Side of an LR training patch."""
     learning_rate: float = 1e-3
     """Adam's peak rate; warmed up over 2 % of the steps, then cosine to a hundredth."""
@@ -72,13 +72,13 @@ def build_recipe(name: str) -> Recipe:
 @RECIPES.register("edge-n")
 def edge_n() -> Recipe:
     """The shipped edge-n."""
-    return Recipe("edge-n", steps=50_000, learning_rate=2e-3, pool=PoolPlan(exclude=HELD_OUT))
+    return Recipe("edge-n", steps=30_000, learning_rate=2e-3, pool=PoolPlan(exclude=HELD_OUT))
 
 
 @RECIPES.register("edge-s")
 def edge_s() -> Recipe:
     """The shipped edge-s."""
-    return Recipe("edge-s", steps=30_000, pool=PoolPlan(exclude=HELD_OUT))
+    return Recipe("edge-s", steps=20_000, pool=PoolPlan(exclude=HELD_OUT))
 
 
 @RECIPES.register("edge-m")

@@ -82,7 +82,11 @@ def choose_graph(bundle: Bundle, precision: str, backend: str) -> Graph:
 
 
 def open_backend(
-    bundle: Bundle, precision: str = "auto", backend: str = "auto", threads: int | None = None
+    bundle: Bundle,
+    precision: str = "auto",
+    backend: str = "auto",
+    threads: int | None = None,
+    side_by_side: int = 1,
 ) -> Backend:
     """Start the backend that runs a bundle.
 
@@ -102,4 +106,5 @@ def open_backend(
         precision=graph.precision,
         device="cuda" if name.endswith("-cuda") else "cpu",
         threads=threads,
+        side_by_side=side_by_side,
     )

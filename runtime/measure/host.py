@@ -1,11 +1,12 @@
 """What a number was measured on: processor, system, versions of what did the work."""
 
-import os
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+
+from crispstream.core.machine import usable_cores
 
 _ABSENT = "not installed"
 _ONNXRUNTIME = ("onnxruntime", "onnxruntime-gpu")
@@ -42,13 +43,6 @@ def host_facts() -> Host:
             "numpy": _version(("numpy",)),
         },
     )
-
-
-def usable_cores() -> int:
-    """Return how many CPU cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):  # Linux; containers and taskset limit it
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _kernel() -> str:

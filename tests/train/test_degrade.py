@@ -26,10 +26,9 @@ def paths(count=200, motion=None):
     return [camera_path(rng, motion or MotionRange()) for _ in range(count)]
 
 
-def test_the_middle_of_the_exposure_is_the_truth():
+def test_the_mean_pose_is_the_truth():
     for path in paths():
-        assert len(path) % 2 == 1
-        np.testing.assert_array_equal(path[len(path) // 2], 0)
+        np.testing.assert_allclose(path.mean(axis=0), 0, atol=1e-12)
 
 
 def test_paths_are_as_long_as_asked_and_some_stand_still():
@@ -37,7 +36,7 @@ def test_paths_are_as_long_as_asked_and_some_stand_still():
     assert max(lengths) <= MotionRange().longest_px + 1e-9
     assert max(lengths) > 0.8 * MotionRange().longest_px
     still = sum(length == 0 for length in lengths)
-    assert 4 <= still <= 40  # 8 % of 200
+    assert 10 <= still <= 45  # 12 % of 200
 
 
 def test_paths_are_smooth():

@@ -64,8 +64,8 @@ def test_recipes_that_cannot_run_are_refused(change):
 
 def test_charbonnier_is_l1_far_from_zero_and_epsilon_at_zero():
     ones, zeros = torch.ones(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
-    assert charbonnier(ones, zeros).item() == pytest.approx(1.0, abs=1e-5)
-    assert charbonnier(zeros, zeros).item() == pytest.approx(1e-3)
+    assert charbonnier(ones, zeros).item() == pytest.approx(1.0, abs=1e-3)
+    assert charbonnier(zeros, zeros).item() == pytest.approx(1e-2)
 
 
 def test_a_checkpoint_carries_its_recipe_and_its_weights(tmp_path):

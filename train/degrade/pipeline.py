@@ -3,7 +3,7 @@
     sharp bytes -> linear light -> motion blur -> display light -> bicubic x1/4
                 -> linear light -> sensor noise -> bytes -> compression
 
-The truth is the sharp picture at the middle of the exposure. The bicubic reduction works on
+The truth is the sharp picture at the mean pose of the exposure. The bicubic reduction works on
 display values because every published protocol and every truth we are judged by does: reducing
 in linear light lifts textured areas by up to 4 grey levels (measured), which a network would
 then learn to take back.

@@ -4,7 +4,7 @@ The session is made from bytes, never from a path: what was hashed is what runs.
 outputs are bound to buffers made once, so a frame costs no allocation and no copy here.
 """
 
-import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as _native
 
 from crispstream.core.errors import BundleError, EngineError, FrameError, UsageError
+from crispstream.core.machine import usable_cores
 from crispstream.core.pixels import SCALE, Bytes
 
 INPUT, OUTPUT = "frame", "restored"
@@ -32,34 +33,40 @@ _OrtErrors: tuple[type[Exception], ...] = (
 )
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may use, which taskset and containers can lower."""
-    if hasattr(os, "sched_getaffinity"):  # absent on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class OnnxRuntimeBackend:
     """One ONNX Runtime session and the buffers bound to it."""
 
     def __init__(
-        self, graph_bytes: bytes, *, precision: str, device: str = "cpu", threads: int | None = None
+        self,
+        graph_bytes: bytes,
+        *,
+        precision: str,
+        device: str = "cpu",
+        threads: int | None = None,
+        side_by_side: int = 1,
     ) -> None:
         """Parse and optimise the graph.
 
         `device` is "cpu" or "cuda" (operators CUDA lacks then run on the CPU); `threads` is the
-        number of CPU threads inside an operator, by default every usable core.
+        number of CPU threads in all, by default every usable core. `side_by_side` frames are
+        worked on at once and share those threads: more frames a second, for no thread waits at
+        the end of an operator for another, but each frame takes longer.
 
         Raises:
             EngineError: if ONNX Runtime refuses the graph or has no such device.
             BundleError: if the graph's input and output are not the bundle contract's.
-            UsageError: if `threads` is not positive.
+            UsageError: if `threads` or `side_by_side` is not positive.
         """
         self.name = f"onnxruntime-{device}"
         self.precision = precision
-        self._session = _session(
-            graph_bytes, device, usable_cores() if threads is None else threads
-        )
+        total = usable_cores() if threads is None else threads
+        if min(total, side_by_side) < 1:
+            raise UsageError(
+                f"threads is {total} and side_by_side {side_by_side}; give 1 or more of each"
+            )
+        self._session = _session(graph_bytes, device, max(1, total // side_by_side))
+        self._workers = ThreadPoolExecutor(side_by_side) if side_by_side > 1 else None
+        self._running: dict[int, Future[None]] = {}
         self._graph_height, self._graph_width = _checked_input_size(self._session)
         self._frames: list[Bytes] = []
         self._restored: list[Bytes] = []
@@ -102,11 +109,19 @@ class OnnxRuntimeBackend:
         return self._restored[slot]
 
     def submit(self, slot: int) -> None:
-        """Run the graph on the slot's frame; done on return, the GIL is free meanwhile.
+        """Run the graph on the slot's frame, which frees the GIL.
+
+        Done on return, unless frames are worked on side by side: then `wait` tells.
 
         Raises:
             EngineError: with ONNX Runtime's own words.
         """
+        if self._workers is None:
+            self._run(slot)
+        else:
+            self._running[slot] = self._workers.submit(self._run, slot)
+
+    def _run(self, slot: int) -> None:
         try:
             self._session.run_with_iobinding(self._bindings[slot])
         except _OrtErrors as error:
@@ -118,17 +133,19 @@ class OnnxRuntimeBackend:
             ) from error
 
     def wait(self, slot: int) -> None:
-        """Return at once: `submit` has done the work."""
+        """Return when the slot is done; raises as `submit` does."""
+        if running := self._running.pop(slot, None):
+            running.result()
 
     def close(self) -> None:
-        """Let go of session and buffers."""
+        """Finish what runs, then let go of threads, session and buffers."""
+        if self._workers is not None:
+            self._workers.shutdown()
         self._bindings, self._frames, self._restored = [], [], []
         self._session = None
 
 
 def _session(graph_bytes: bytes, device: str, threads: int) -> Any:  # noqa: ANN401
-    if threads < 1:
-        raise UsageError(f"threads is {threads}; give 1 or more, or leave it out for every core")
     providers = _PROVIDERS[device]
     if providers[0] not in ort.get_available_providers():
         raise EngineError(

@@ -7,7 +7,8 @@ import onnxruntime as ort
 import pytest
 
 from crispstream.core.errors import BundleError, EngineError, FrameError, UsageError
-from crispstream.runtime.engine.backends.onnxruntime import OnnxRuntimeBackend, usable_cores
+from crispstream.core.machine import usable_cores
+from crispstream.runtime.engine.backends.onnxruntime import OnnxRuntimeBackend
 from tests.helpers.graphs import float_contract, nearest_x4, small_net
 
 
@@ -89,3 +90,37 @@ def test_usable_cores_heeds_the_affinity() -> None:
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
     if hasattr(os, "sched_getaffinity"):
         assert usable_cores() == len(os.sched_getaffinity(0))
+
+
+def test_frames_side_by_side_are_the_same_bytes_in_order() -> None:
+    graph = small_net()
+    backend = OnnxRuntimeBackend(graph, precision="fp32", threads=2, side_by_side=2)
+    backend.allocate(20, 36, slots=4)
+    for slot in range(4):
+        backend.frame(slot)[:] = noise(20, 36, seed=slot)
+        backend.submit(slot)
+    for slot in range(4):
+        backend.wait(slot)
+        np.testing.assert_array_equal(
+            backend.restored(slot), plain_run(graph, noise(20, 36, seed=slot))
+        )
+    backend.close()
+
+
+def test_an_error_beside_other_frames_reaches_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = OnnxRuntimeBackend(nearest_x4(), precision="fp32", threads=1, side_by_side=2)
+    backend.allocate(8, 12, slots=1)
+
+    def fails(slot: int) -> None:
+        raise EngineError(f"slot {slot} broke")
+
+    monkeypatch.setattr(backend, "_run", fails)
+    backend.submit(0)
+    with pytest.raises(EngineError, match="slot 0 broke"):
+        backend.wait(0)
+    backend.close()
+
+
+def test_no_frame_at_a_time_is_refused() -> None:
+    with pytest.raises(UsageError, match="side_by_side 0"):
+        OnnxRuntimeBackend(nearest_x4(), precision="fp32", threads=1, side_by_side=0)

@@ -1,0 +1,10 @@
+"""What of this machine the process may use."""
+
+import os
+
+
+def usable_cores() -> int:
+    """Return the CPU cores this process may use, which taskset and containers can lower."""
+    if hasattr(os, "sched_getaffinity"):  # absent on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
