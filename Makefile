@@ -55,7 +55,7 @@ links:  # build/links/crispstream/<stage> -> <stage>: the package without an ins
 
 bundles: links $(READY)  ## export the shipped bundles again from train/weights
 	@for name in edge-n edge-s; do \
-		$(LINKS) $(BIN)/python -m crispstream.cli.main export train/weights/$$name.safetensors -o runtime/bundles/$$name --overwrite; \
+		$(LINKS) $(BIN)/python -m crispstream.cli.main export train/weights/$$name.safetensors -o runtime/bundles/$$name --licence CC-BY-SA-4.0 --overwrite; \
 	done
 
 sample: links $(READY)  ## make the sample clip again: make sample CLIP=240fps.mp4

@@ -21,7 +21,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted run in --output.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that prepare data.")] = 2,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes beside this one that prepare data.")
+    ] = 2,
     cache: Annotated[Path, typer.Option(help="Where prepared training crops are kept.")] = Path(
         "build/pools"
     ),
