@@ -110,7 +110,8 @@ def recipe_from_dict(content: dict[str, Any]) -> Recipe:
     motion = MotionRange(**degradation["motion"])
     camera = CameraRange(**{k: _tuple(v) for k, v in degradation["camera"].items()})
     plan = PoolPlan(
-        **{k: _tuple(v) for k, v in pool.items()}, degradation=Degradation(motion, camera)
+        **{k: _tuple(v) for k, v in pool.items()},
+        degradation=Degradation(motion, camera, _tuple(degradation["gamma"])),
     )
     return Recipe(**{**content, "pool": plan})
 

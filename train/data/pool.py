@@ -21,7 +21,7 @@ import numpy.typing as npt
 from crispstream.core.errors import UsageError
 from crispstream.core.files import write_json_atomically
 from crispstream.core.pixels import SCALE, Bytes
-from crispstream.train.degrade.camera import to_linear
+from crispstream.train.degrade.camera import GAMMA, to_linear
 from crispstream.train.degrade.pipeline import Degradation
 
 from .sharp import VIDEOS, list_media, read_pictures
@@ -126,7 +126,7 @@ def _real_pairs(
     for _ in range(plan.crops_per_image):
         crop = _busiest(both, side, rng)
         if crop is not None:
-            yield plan.degradation.sense(to_linear(crop[..., 3:]), rng), crop[..., :3]
+            yield plan.degradation.sense(to_linear(crop[..., 3:]), GAMMA, rng), crop[..., :3]
 
 
 def _shrunk(picture: Bytes, side: int, rng: np.random.Generator) -> Bytes:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from crispstream.core.pixels import Bytes, round_to_bytes
 
 GAMMA = 2.2
-"""Display gamma: bytes / 255 = linear ** (1 / 2.2)."""
+"""The usual tone curve: bytes / 255 = linear ** (1 / 2.2)."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -46,15 +46,15 @@ class CameraRange:
             raise ValueError(f"noise is drawn log-uniformly and must be above 0, got {self}")
 
 
-def to_linear(frame_hwc: Bytes) -> Floats:
+def to_linear(frame_hwc: Bytes, gamma: float = GAMMA) -> Floats:
     """Bytes to linear light, 0 to 1."""
-    table: Floats = ((np.arange(256) / 255.0) ** GAMMA).astype(np.float32)
+    table: Floats = ((np.arange(256) / 255.0) ** gamma).astype(np.float32)
     return table[frame_hwc]
 
 
-def to_bytes(linear_hwc: npt.NDArray[np.floating]) -> Bytes:
+def to_bytes(linear_hwc: npt.NDArray[np.floating], gamma: float = GAMMA) -> Bytes:
     """Linear light to bytes; what is outside 0..1 is clipped as a sensor does."""
-    return round_to_bytes(np.clip(linear_hwc, 0, 1) ** (1 / GAMMA) * 255)
+    return round_to_bytes(np.clip(linear_hwc, 0, 1) ** (1 / gamma) * 255)
 
 
 def add_noise(

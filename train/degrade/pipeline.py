@@ -6,7 +6,7 @@
 The truth is the sharp picture at the mean pose of the exposure. The bicubic reduction works on
 display values because every published protocol and every truth we are judged by does: reducing
 in linear light lifts textured areas by up to 4 grey levels (measured), which a network would
-then learn to take back.
+then learn to take back. The noise is drawn on the usual tone curve, whatever that of the blur.
 """
 
 from dataclasses import dataclass, field
@@ -27,6 +27,9 @@ class Degradation:
 
     motion: MotionRange = field(default_factory=MotionRange)
     camera: CameraRange = field(default_factory=CameraRange)
+    gamma: tuple[float, float] = (1.0, 3.2)
+    """Exponent of the camera's tone curve. 1 is the plain mean of stored frames, as in GOPRO;
+    2.2 is the textbook; measured responses are as steep as 3.2 in the lights."""
 
     def margin_px(self) -> int:
         """Return how much wider than its crop a picture should be, on each side."""
@@ -45,12 +48,15 @@ class Degradation:
         off_axis = rng.uniform(-600, 600), rng.uniform(-350, 350)
         centre = width / 2 + off_axis[0], height / 2 + off_axis[1]
         path[:, 2] *= min(1.0, self._roll_limit(path, off_axis))
-        blurred = blur(to_linear(sharp_hwc), path, focal_px, centre)[inside, inside]
-        return self.sense(blurred, rng), sharp_hwc[inside, inside]
+        gamma = rng.uniform(*self.gamma)
+        blurred = blur(to_linear(sharp_hwc, gamma), path, focal_px, centre)[inside, inside]
+        return self.sense(blurred, gamma, rng), sharp_hwc[inside, inside]
 
-    def sense(self, linear_hwc: npt.NDArray[np.floating], rng: np.random.Generator) -> Bytes:
+    def sense(
+        self, linear_hwc: npt.NDArray[np.floating], gamma: float, rng: np.random.Generator
+    ) -> Bytes:
         """Return what the camera delivers of an image in linear light four times its size."""
-        display = resize_bicubic(np.clip(linear_hwc, 0, 1) ** (1 / GAMMA), 1 / SCALE)
+        display = resize_bicubic(np.clip(linear_hwc, 0, 1) ** (1 / gamma), 1 / SCALE)
         small = np.clip(display, 0, 1) ** GAMMA
         return compress(to_bytes(add_noise(small, rng, self.camera)), rng, self.camera)
 
