@@ -8,7 +8,7 @@ middle frame of the seven is the sharp truth.
 Light adds up in the sensor, before the camera's tone curve. The frames are therefore averaged in
 linear light: through the inverse response of a GoPro 6 that is published with the REDS data set,
 and back. (The official GOPRO training pairs with plain means of the stored bytes look duller: a
-bright spot on a dark ground leaves a trail too faint. On this clip the two ways agree to 36 to 43 dB.)
+bright spot on a dark ground leaves a trail too faint. On this clip both agree to 36 to 43 dB.)
 The response is not that of the very camera. It is stored as OpenCV stores one, [256, 1, channel]
 with B first; taking it for RGB changes the result by a third of a grey level (56 dB), which no
 pair could tell apart from rounding.
