@@ -55,7 +55,8 @@ def camera_path(rng: np.random.Generator, motion: MotionRange) -> Path:
     smooth[:, 2] *= abs(rng.normal(0, motion.roll_rad)) / spread
     steps = int(np.clip(np.ceil(length_px / 1.5), 3, 31))
     sampled: Path = smooth[np.linspace(0, 64, steps).round().astype(int)]
-    return sampled - sampled.mean(axis=0)
+    sampled -= sampled.mean(axis=0)
+    return sampled
 
 
 def _random_walk(rng: np.random.Generator, steps: int) -> Path:
