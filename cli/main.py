@@ -90,6 +90,11 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
             raise
         typer.echo(_sentence(error), err=True)
         return error.exit_code
+    except (OSError, MemoryError) as error:  # whatever a stage did not foresee
+        if os.environ.get("CRISPSTREAM_DEBUG") == "1":
+            raise
+        typer.echo(f"error: {str(error) or 'not enough memory'}", err=True)
+        return 1
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

@@ -11,7 +11,6 @@ Every file is named in bundle.json with its SHA-256 and hashed before anything p
 """
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from typing import Any
 
 from .errors import BundleError, UsageError
 from .files import sha256_of
+from .pixels import SCALE
 
 SCHEMA = 1
 """Version of bundle.json. Raised when an older kit could not read a newer bundle."""
@@ -76,6 +76,19 @@ class Bundle:
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of every other file."""
     path: Path = Path()
+
+    def __post_init__(self) -> None:
+        """Refuse a contract that no runtime could keep."""
+        numbers = (self.scale, self.size_multiple, self.halo_px)
+        if not all(isinstance(number, int) for number in numbers):
+            raise TypeError(f"scale, size_multiple and halo_px must be integers, got {numbers}")
+        if self.scale != SCALE or self.size_multiple < 1 or self.halo_px < 0:
+            raise ValueError(
+                f"scale must be {SCALE}, size_multiple at least 1, halo_px at least 0; "
+                f"got {numbers}"
+            )
+        if not self.graphs:
+            raise ValueError("it names no graph")
 
     @staticmethod
     def load(path: Path) -> "Bundle":
@@ -153,31 +166,59 @@ class Bundle:
         return data
 
 
-def write_bundle(directory: Path, bundle: Bundle, payload: Mapping[str, bytes]) -> Bundle:
-    """Write a new bundle folder, whole or not at all.
+def write_bundle(
+    directory: Path, bundle: Bundle, payload: Mapping[str, bytes], *, overwrite: bool = False
+) -> Bundle:
+    """Write a bundle folder, whole or not at all.
 
     `payload` maps paths inside the bundle to their bytes; hashes of `bundle` are taken from it.
+    With `overwrite` a bundle that is there is replaced once the new one is complete.
 
     Raises:
-        UsageError: if `directory` exists.
-        BundleError: if a graph has no bytes or a path leaves the folder.
+        UsageError: if `directory` exists and is not a bundle or may not be overwritten.
+        BundleError: if a graph has no bytes, a path leaves the folder, or the disk refuses.
     """
-    if directory.exists():
-        raise UsageError(f"'{directory}' exists; a bundle is never changed in place: name another")
+    check_free(directory, overwrite=overwrite)
     sealed = _seal(bundle, payload)
+    try:
+        _write_folder(directory, {**payload, CONTRACT: _contract(sealed)})
+    except OSError as error:
+        raise BundleError(
+            f"cannot write the bundle '{directory}' ({error.strerror}); nothing was changed: "
+            "free some space or name another folder"
+        ) from error
+    return replace(sealed, path=directory)
+
+
+def check_free(directory: Path, *, overwrite: bool) -> None:
+    """Raise UsageError unless a bundle may be written to `directory`."""
+    if not directory.exists():
+        return
+    if not overwrite:
+        raise UsageError(f"'{directory}' exists; name another folder, or replace it: --overwrite")
+    if not (directory / CONTRACT).is_file():
+        raise UsageError(
+            f"'{directory}' exists and is no bundle, so it is not replaced; name another"
+        )
+
+
+def _write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Write beside `directory`, then swap: at no time is there half a bundle."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
     try:
-        for name, data in {**payload, CONTRACT: _contract(sealed)}.items():
+        for name, data in files.items():
             target = _inside(temporary, name)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
         temporary.chmod(0o755)  # mkdtemp's 0700 would hide the bundle from other users
-        os.replace(temporary, directory)  # noqa: PTH105  (Path.replace is the same call)
+        if directory.exists():
+            directory.rename(temporary / ".replaced")
+        temporary.rename(directory)
+        shutil.rmtree(directory / ".replaced", ignore_errors=True)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    return replace(sealed, path=directory)
 
 
 def _seal(bundle: Bundle, payload: Mapping[str, bytes]) -> Bundle:

@@ -1,7 +1,6 @@
 """From a checkpoint to a bundle: fp32 and fp16 graphs, proved equal to PyTorch."""
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -11,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from crispstream.core.bundle import CERTIFICATE, CONTRACT, SCHEMA, Bundle, Graph, write_bundle
+from crispstream.core.bundle import CERTIFICATE, SCHEMA, Bundle, Graph, check_free, write_bundle
 from crispstream.core.errors import ExportError, UsageError
 from crispstream.core.files import sha256_of
 from crispstream.core.pixels import SCALE, Bytes
@@ -19,7 +18,7 @@ from crispstream.train.checkpoint import Checkpoint
 from crispstream.train.models.edge import Edge
 
 from .graph import FLOAT_OUTPUT, OPSET, macs_per_lr_pixel, onnx_from_network
-from .parity import Parity, check_parity, same_outputs
+from .parity import Parity, check_parity, same_bytes, same_outputs
 from .surgery import simplified, without_output
 
 PRECISIONS = ("fp32", "fp16")
@@ -56,7 +55,7 @@ def export_bundle(
         UsageError: if `out` exists and may not be overwritten, or is no bundle.
         ExportError: if the network cannot be deployed or a graph differs from it.
     """
-    _check_free(out, overwrite)
+    check_free(out, overwrite=overwrite)
     network = checkpoint.network()
     if not isinstance(network, Edge):
         raise ExportError(f"'{checkpoint.recipe.model}' is not an edge network; export edge-n/s/m")
@@ -66,19 +65,8 @@ def export_bundle(
     payload |= {f"check/{title}.png": _png(image) for title, image in frames}
     payload |= {CERTIFICATE: _certificate(graphs), "CARD.md": card.encode()}
     progress("writing the bundle")
-    if out.exists():
-        shutil.rmtree(out)
-    return write_bundle(out, _contract(checkpoint, network, name, licence, graphs, images), payload)
-
-
-def _check_free(out: Path, overwrite: bool) -> None:
-    """Only a bundle is ever replaced, and only when that was asked for."""
-    if not out.exists():
-        return
-    if not overwrite:
-        raise UsageError(f"'{out}' exists; name another folder, or replace it with --overwrite")
-    if not (out / CONTRACT).is_file():
-        raise UsageError(f"'{out}' exists and is not a bundle, so it is not replaced; name another")
+    contract = _contract(checkpoint, network, name, licence, graphs, images)
+    return write_bundle(out, contract, payload, overwrite=overwrite)
 
 
 def _export(
@@ -86,12 +74,18 @@ def _export(
 ) -> _Exported:
     progress(f"exporting {precision}")
     plain = onnx_from_network(network, precision)
-    progress(f"checking {precision} against PyTorch")
-    parity = check_parity(network, plain, precision, frames)
     simple = simplified(plain)
     keep = simple is not None and same_outputs(plain, simple, frames)
     data = simple if keep and simple is not None else plain
-    return _Exported(precision, without_output(data, FLOAT_OUTPUT), parity, keep)
+    progress(f"checking {precision} against PyTorch")
+    parity = check_parity(network, data, precision, frames)
+    shipped = without_output(data, FLOAT_OUTPUT)
+    if not same_bytes(data, shipped, frames):
+        raise ExportError(
+            f"the {precision} graph changed its bytes when its second output was dropped; "
+            "do not ship it: try another version of onnx"
+        )
+    return _Exported(precision, shipped, parity, keep)
 
 
 def _contract(

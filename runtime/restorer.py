@@ -115,6 +115,11 @@ class Restorer:
             BundleError: if the bundle is damaged or lacks the precision.
             EngineError: if the backend refuses the graph.
         """
+        if not 1 <= side_by_side <= max(1, frames_in_flight):
+            raise UsageError(
+                f"side_by_side is {side_by_side}; it must be from 1 to frames_in_flight, "
+                f"which is {frames_in_flight}"
+            )
         if str(model) == "bicubic":
             _refuse_for_bicubic(precision, backend)
             runner: Backend = BicubicBackend()

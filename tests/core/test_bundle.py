@@ -38,9 +38,12 @@ def test_round_trip(bundle):
     assert loaded.certificate() == {"graphs": {}}
 
 
-def test_a_bundle_is_never_changed_in_place(bundle):
-    with pytest.raises(UsageError, match="never changed in place"):
+def test_a_bundle_is_replaced_only_when_asked_and_only_a_bundle(bundle, tmp_path):
+    with pytest.raises(UsageError, match="--overwrite"):
         write_bundle(bundle.path, PLAN, PAYLOAD)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UsageError, match="is no bundle"):
+        write_bundle(tmp_path / "mine", PLAN, PAYLOAD, overwrite=True)
 
 
 def test_nothing_is_left_behind_when_writing_fails(tmp_path):
@@ -103,4 +106,32 @@ def test_a_link_that_leaves_the_folder_is_refused(bundle, tmp_path):
 def test_contracts_that_are_not(bundle, text, words):
     (bundle.path / "bundle.json").write_text(text)
     with pytest.raises(BundleError, match=words):
+        Bundle.load(bundle.path)
+
+
+def test_a_disk_that_refuses_leaves_the_old_bundle(bundle, monkeypatch):
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(BundleError, match=r"No space left on device.*nothing was changed"):
+        write_bundle(bundle.path, PLAN, PAYLOAD, overwrite=True)
+    assert Bundle.load(bundle.path).graph_bytes(bundle.graph("fp32")) == b"graph"
+    assert [path.name for path in bundle.path.parent.iterdir()] == ["toy"]
+
+
+def test_replacing_leaves_only_the_new_one(bundle):
+    write_bundle(bundle.path, PLAN, {**PAYLOAD, "fp32.onnx": b"new"}, overwrite=True)
+    loaded = Bundle.load(bundle.path)
+    assert loaded.graph_bytes(loaded.graph("fp32")) == b"new"
+    assert [path.name for path in bundle.path.parent.iterdir()] == ["toy"]
+    assert not (bundle.path / ".replaced").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"size_multiple": "4"}, {"size_multiple": 0}, {"scale": 2}, {"graphs": []}]
+)
+def test_contracts_no_runtime_could_keep_are_refused(bundle, wrong):
+    rewrite(bundle, **wrong)
+    with pytest.raises(BundleError, match="malformed"):
         Bundle.load(bundle.path)

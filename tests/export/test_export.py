@@ -141,7 +141,7 @@ def test_only_a_bundle_is_overwritten_and_only_when_asked(network, bundle, tmp_p
     with pytest.raises(UsageError, match="--overwrite"):
         export_bundle(checkpoint, bundle.path, **words)
     (tmp_path / "mine").mkdir()
-    with pytest.raises(UsageError, match="not a bundle"):
+    with pytest.raises(UsageError, match="is no bundle"):
         export_bundle(checkpoint, tmp_path / "mine", **words, overwrite=True)
 
 

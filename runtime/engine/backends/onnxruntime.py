@@ -85,9 +85,16 @@ class OnnxRuntimeBackend:
                     f"not {width}x{height} (after padding); resize the frames or use a bundle "
                     "with free sizes"
                 )
-        self._frames = [np.zeros((height, width, 3), np.uint8) for _ in range(slots)]
         large = (SCALE * height, SCALE * width, 3)
-        self._restored = [np.zeros(large, np.uint8) for _ in range(slots)]
+        try:
+            self._frames = [np.zeros((height, width, 3), np.uint8) for _ in range(slots)]
+            self._restored = [np.zeros(large, np.uint8) for _ in range(slots)]
+        except MemoryError as error:
+            needed_mib = slots * (1 + SCALE * SCALE) * height * width * 3 >> 20
+            raise FrameError(
+                f"{slots} frames of {width}x{height} px and their results need {needed_mib} MiB, "
+                "more than there is; send smaller frames"
+            ) from error
         pairs = zip(self._frames, self._restored, strict=True)
         self._bindings = [self._bound(frame, restored) for frame, restored in pairs]
 
