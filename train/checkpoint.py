@@ -86,6 +86,11 @@ def _checkpoint(path: Path, about: Any, weights: dict[str, Tensor]) -> Checkpoin
             f"'{path}' is not a crispstream checkpoint of format {FORMAT}; "
             "pass a file that `crispstream train` wrote with this version of the kit"
         )
-    return Checkpoint(
-        recipe_from_dict(about["recipe"]), weights, about["steps_done"], tuple(about["data"])
-    )
+    try:
+        recipe = recipe_from_dict(about["recipe"])
+        return Checkpoint(recipe, weights, about["steps_done"], tuple(about["data"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrainError(
+            f"the recipe inside '{path}' is not one of this version of the kit ({error}); "
+            "train again, or use the version that wrote it"
+        ) from error
