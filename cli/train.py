@@ -1,5 +1,6 @@
 """`crispstream train`: a recipe and a folder of pictures make a checkpoint."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,15 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted run in --output.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew where --output holds a run.")
+    ] = False,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN", help="Leave out files of such a name, 'IMG_01*'; may be repeated."
+        ),
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=0, help="Processes beside this one that prepare data.")
     ] = 2,
@@ -39,7 +49,28 @@ def train(
     from crispstream.train.recipes import build_recipe
 
     chosen = build_recipe(recipe)
-    if steps is not None:
-        chosen = replace(chosen, steps=steps)
-    path = learn(chosen, data, output, start=start, resume=resume, cache=cache, workers=workers)
+    left_out = (*chosen.pool.exclude, *(exclude or ()))
+    chosen = replace(
+        chosen, steps=steps or chosen.steps, pool=replace(chosen.pool, exclude=left_out)
+    )
+    path = learn(
+        chosen,
+        data,
+        output,
+        start=start,
+        resume=resume,
+        overwrite=overwrite,
+        cache=cache,
+        workers=workers,
+        progress=_teller(),
+    )
     typer.echo(f"wrote {path}; next: crispstream export {path} -o bundles/{chosen.model}")
+
+
+def _teller() -> Callable[[str], None]:
+    """Return what shows one line on stderr: renewed on a terminal, a line each in a log."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    end = "\r" if console.is_terminal else "\n"
+    return lambda text: console.print(text, end=end)

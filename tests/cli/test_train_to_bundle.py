@@ -15,10 +15,28 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("user")
     for seed in range(2):
         write_picture(folder / "photos" / f"{seed}.png", seed, 260, 280)
+    (folder / "photos" / "broken.png").write_text("left out by name")
     words = ["train", "edge-n-smoke", "--data", str(folder / "photos"), "--steps", "3"]
+    words += ["--exclude", "nothing*", "--exclude", "brok*"]
     places = ["-o", str(folder / "run"), "--cache", str(folder / "cache"), "--workers", "0"]
     assert main([*words, *places]) == 0
+    (folder / "photos" / "broken.png").unlink()
     return folder
+
+
+@pytest.mark.slow
+def test_what_was_left_out_is_in_the_checkpoint_and_a_run_is_not_replaced(
+    trained: Path, capsys
+) -> None:
+    from crispstream.train.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(trained / "run" / "edge-n.safetensors")
+    assert checkpoint.data == ("0.png", "1.png")
+    assert checkpoint.recipe.pool.exclude[-2:] == ("nothing*", "brok*")
+    assert "brighton_*" in checkpoint.recipe.pool.exclude
+    words = ["train", "edge-n-smoke", "--data", str(trained / "photos"), "--steps", "3"]
+    assert main([*words, "-o", str(trained / "run")]) == 2
+    assert "--overwrite" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -1,7 +1,9 @@
 """Finding media, reading them, and the pool of training pairs."""
 
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from crispstream.core.errors import TrainError, UsageError
 from crispstream.train.data.pool import PoolPlan, build_pool, open_pool
 from crispstream.train.data.sharp import list_media, read_pictures
+from crispstream.train.recipes import build_recipe
 from tests.helpers.media import write_video
 from tests.helpers.pictures import write_picture
 
@@ -72,7 +75,69 @@ def test_pairs_of_the_world_are_used_as_they_are(tmp_path):
     assert len(hr) == PLAN.crops_per_image
 
 
+def test_another_blurred_twin_makes_another_pool(tmp_path):
+    cache, twin = tmp_path / "cache", tmp_path / "data" / "blur" / "x.png"
+    write_picture(tmp_path / "data" / "sharp" / "x.png", seed=3)
+    write_picture(twin, seed=4)
+    first = build_pool([tmp_path / "data"], PLAN, cache, workers=1)
+    os.utime(twin, ns=(0, 0))
+    touched = build_pool([tmp_path / "data"], PLAN, cache, workers=1)
+    assert touched != first
+    write_picture(twin, seed=4, height=190)
+    with pytest.raises(TrainError, match=r"220x200 pixels .* 220x190"):
+        build_pool([tmp_path / "data"], PLAN, cache, workers=1)
+    twin.unlink()
+    assert build_pool([tmp_path / "data"], PLAN, cache, workers=1) not in (first, touched)
+
+
+def test_how_far_the_crops_are_is_told(media, tmp_path):
+    told: list[str] = []
+    build_pool([media], PLAN, tmp_path / "cache", 1, told.append)
+    assert told == [f"preparing crops: {done} of 2 files" for done in range(3)]
+    build_pool([media], PLAN, tmp_path / "cache", 1, told.append)
+    assert len(told) == 3  # nothing to prepare
+
+
+def test_a_failed_build_leaves_nothing_and_a_full_place_is_said(media, tmp_path):
+    (media / "z.png").write_text("broken")
+    with pytest.raises(TrainError, match=r"z\.png.*--exclude"):
+        build_pool([media], PLAN, tmp_path / "cache", workers=1)
+    assert list((tmp_path / "cache").iterdir()) == []
+    with pytest.raises(TrainError, match="--cache"):
+        build_pool([media / "a.png"], PLAN, media / "notes.txt" / "cache", workers=1)
+
+
+def test_the_faster_of_two_builds_is_kept(media, tmp_path):
+    cache = tmp_path / "cache"
+    key = build_pool([media], PLAN, tmp_path / "other", workers=1).name
+
+    def another_is_faster(text: str) -> None:
+        if "2 of 2" in text:
+            (cache / key).mkdir()
+            (cache / key / "pool.json").write_text("theirs")
+
+    built = build_pool([media], PLAN, cache, 1, another_is_faster)
+    assert (built / "pool.json").read_text() == "theirs"
+    assert list(cache.iterdir()) == [built]
+
+
 def test_pictures_that_are_too_small_for_a_crop_are_said(tmp_path):
-    write_picture(tmp_path / "tiny.png", height=40, width=40)
-    with pytest.raises(UsageError, match="smaller than one crop"):
+    write_picture(tmp_path / "tiny.png", height=40, width=50)
+    write_picture(tmp_path / "tinier.png", height=30, width=90)
+    side = 64 + 2 * PLAN.degradation.margin_px()
+    said = rf"smaller than one crop: .*'tiny.png', has 50x40 pixels, .* {side}x{side}"
+    with pytest.raises(UsageError, match=said):
         build_pool([tmp_path], PLAN, tmp_path / "cache", workers=1)
+
+
+def test_the_page_on_data_knows_the_sizes():
+    page = (Path(__file__).parents[2] / "docs" / "your-own-data.md").read_text()
+    full, smoke = (build_recipe(name).pool for name in ("edge-n", "edge-n-smoke"))
+    sides = [plan.crop_px * 4 + 2 * plan.degradation.margin_px() for plan in (full, smoke)]
+    assert f"{sides[0]} pixels each way ({sides[1]} for `edge-n-smoke`" in page
+    crop, small = (plan.crop_px**2 * 3 * 17 / 1e6 for plan in (full, smoke))  # MB of lr and hr
+    still, video = crop * full.crops_per_image, crop * full.crops_per_video
+    assert f"a still takes {still:.0f} MB ({full.crops_per_image} crops)" in page
+    assert f"a video {video:.0f} MB ({full.crops_per_video} crops)" in page
+    still, video = small * smoke.crops_per_image, small * smoke.crops_per_video
+    assert f"`edge-n-smoke` {still:.1f} and {video:.1f} MB" in page

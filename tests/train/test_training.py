@@ -1,6 +1,8 @@
 """Recipes, checkpoints and the loop: a short training lowers its loss and can be resumed."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +15,7 @@ from crispstream.train.checkpoint import Checkpoint, load_checkpoint, save_check
 from crispstream.train.data.pool import PoolPlan, build_pool
 from crispstream.train.degrade.motion import MotionRange
 from crispstream.train.degrade.pipeline import Degradation
-from crispstream.train.loop import PatchSet, train
+from crispstream.train.loop import PatchSet, StoppedError, Training, train
 from crispstream.train.losses import charbonnier
 from crispstream.train.models.registry import build_network
 from crispstream.train.recipes import (
@@ -129,6 +131,90 @@ def test_an_interrupted_training_goes_on_where_it_was(pictures, tmp_path, monkey
     assert min(asked) == 10 * SHORT.batch
     with pytest.raises(TrainError, match="nothing to resume"):
         train(SHORT, [pictures], tmp_path / "new", cache=places["cache"], resume=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_training_keeps_its_state_and_writes_no_checkpoint(
+    pictures, tmp_path, monkeypatch, number, capfd
+):
+    out, places = tmp_path / "run", {"cache": tmp_path / "cache", "threads": 1}
+    step, handlers = Training.training_step, signal.getsignal(signal.SIGINT)
+
+    def stop_in_the_eighth(task, batch, index):
+        if task.global_step == 7:
+            os.kill(os.getpid(), number)
+        return step(task, batch, index)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Training, "training_step", stop_in_the_eighth)
+        with pytest.raises(StoppedError, match=r"after [78] of 30 steps.*--resume") as stopped:
+            train(SHORT, [pictures], out, **places)
+    assert stopped.value.exit_code == 130
+    assert signal.getsignal(signal.SIGINT) == handlers
+    assert (out / "last.ckpt").exists()
+    assert not (out / "edge-n.safetensors").exists()
+    path = train(SHORT, [pictures], out, resume=True, **places)
+    assert load_checkpoint(path).steps_done == 30
+    said = capfd.readouterr().err
+    assert not any(noise in said for noise in ("litlogger", "LeafSpec", "Checkpoint directory"))
+    with pytest.raises(UsageError, match="nothing is left to do"):
+        train(replace(SHORT, steps=5), [pictures], out, resume=True, **places)
+
+
+@pytest.mark.slow
+def test_a_stop_in_the_last_step_comes_too_late(pictures, tmp_path, monkeypatch):
+    short, places = replace(SHORT, steps=4), {"cache": tmp_path / "cache", "threads": 1}
+    whole = load_checkpoint(train(short, [pictures], tmp_path / "whole", **places))
+    step = Training.training_step
+
+    def stop_in_the_last(task, batch, index):
+        if task.global_step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(task, batch, index)
+
+    monkeypatch.setattr(Training, "training_step", stop_in_the_last)
+    late = load_checkpoint(train(short, [pictures], tmp_path / "late", **places))
+    assert late.steps_done == 4
+    for name, weights in whole.weights.items():
+        torch.testing.assert_close(late.weights[name], weights, rtol=0, atol=0)
+
+
+def no_training(*_, **__):
+    raise AssertionError("the request should have been refused before")
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "edge-n.safetensors"])
+def test_an_earlier_run_is_not_overwritten(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("crispstream.train.loop.build_pool", no_training)
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(UsageError, match=f"{name}.*--resume.*--overwrite"):
+        train(SHORT, [tmp_path], tmp_path, cache=tmp_path)
+    with pytest.raises(UsageError, match="leave out one"):
+        train(SHORT, [tmp_path], tmp_path, cache=tmp_path, resume=True, overwrite=True)
+    assert (tmp_path / name).read_text() == "precious"
+
+
+@pytest.mark.slow
+def test_overwriting_begins_anew(pictures, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "last.ckpt").write_text("old")
+    short, places = replace(SHORT, steps=2), {"cache": tmp_path / "cache", "threads": 1}
+    path = train(short, [pictures], tmp_path / "run", overwrite=True, **places)
+    assert load_checkpoint(path).steps_done == 2
+    assert not (tmp_path / "run" / "last.ckpt").exists()
+
+
+def test_weights_of_another_network_and_an_unwritable_place_are_said_first(tmp_path, monkeypatch):
+    monkeypatch.setattr("crispstream.train.loop.build_pool", no_training)
+    other = tmp_path / "n.safetensors"
+    save_checkpoint(other, Checkpoint(SHORT, dict(build_network("edge-n").state_dict()), 1, ()))
+    with pytest.raises(UsageError, match=r"'edge-n'.*trains 'edge-s'"):
+        train(
+            replace(SHORT, model="edge-s"), [tmp_path], tmp_path / "r", start=other, cache=tmp_path
+        )
+    with pytest.raises(TrainError, match=r"cannot write to the output folder.*-o"):
+        train(SHORT, [tmp_path], other / "below a file", cache=tmp_path)
 
 
 def test_patches_are_aligned_repeatable_and_differ(pictures, tmp_path):

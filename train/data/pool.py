@@ -8,17 +8,19 @@ memory-mapped, so every data-loader worker shares one copy.
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crispstream.core.errors import UsageError
+from crispstream.core.errors import TrainError, UsageError
 from crispstream.core.files import write_json_atomically
 from crispstream.core.pixels import SCALE, Bytes
 from crispstream.train.degrade.camera import GAMMA, to_linear
@@ -27,6 +29,8 @@ from crispstream.train.degrade.pipeline import Degradation
 from .sharp import VIDEOS, list_media, read_pictures
 
 Pair = tuple[Bytes, Bytes]
+Job = tuple[Path, Path | None]
+"""A sharp file, and its twin that the world blurred."""
 
 
 @dataclass(frozen=True)
@@ -47,30 +51,111 @@ class PoolPlan:
     degradation: Degradation = field(default_factory=Degradation)
 
 
-def build_pool(folders: Sequence[Path], plan: PoolPlan, cache: Path, workers: int) -> Path:
+def build_pool(
+    folders: Sequence[Path],
+    plan: PoolPlan,
+    cache: Path,
+    workers: int,
+    progress: Callable[[str], None] | None = None,
+) -> Path:
     """Return the folder of the pool for `plan`, building it if it is not in `cache`.
 
     A folder that holds `blur/` and `sharp/` contributes its pairs as they are (blurred by the
-    world); everything else is blurred by `plan.degradation`.
+    world); everything else is blurred by `plan.degradation`. `progress` is told in words how
+    many files are done. A build that fails leaves nothing in `cache`.
+
+    Raises:
+        UsageError: if there are no media, or each is smaller than one crop.
+        TrainError: if a file cannot be decoded or `cache` cannot be written.
     """
     jobs = _jobs(folders, plan)
     target = cache / _key(jobs, plan)
     if (target / "pool.json").exists():
         return target
-    target.mkdir(parents=True, exist_ok=True)
-    made = [pair for pairs in _made(jobs, plan, workers) for pair in pairs]
-    if not made:
-        raise UsageError("every picture is smaller than one crop; use larger pictures")
-    np.save(target / "lr.npy", np.stack([lr for lr, _ in made]))
-    np.save(target / "hr.npy", np.stack([hr for _, hr in made]))
-    content = {"pairs": len(made), "files": [str(sharp.name) for sharp, _ in jobs]}
-    write_json_atomically(target / "pool.json", {**content, "plan": asdict(plan)})
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".pool-", dir=cache) as scratch:
+            made = Path(scratch) / "pool"
+            made.mkdir()
+            _fill(made, jobs, plan, _told(_made(jobs, plan, workers), len(jobs), progress))
+            _publish(made, target)
+    except OSError as error:
+        raise TrainError(
+            f"cannot keep the training crops in '{cache}' ({error.strerror or error}); choose a "
+            "place with more room with --cache"
+        ) from error
     return target
 
 
-def _made(
-    jobs: Sequence[tuple[Path, Path | None]], plan: PoolPlan, workers: int
+def _fill(folder: Path, jobs: Sequence[Job], plan: PoolPlan, made: Iterable[list[Pair]]) -> None:
+    """Write the crops as they come: a pool may be larger than the memory."""
+    count, side = 0, plan.crop_px
+    with (folder / "lr.npy").open("wb") as lr_file, (folder / "hr.npy").open("wb") as hr_file:
+        _write_header(lr_file, count, side)
+        _write_header(hr_file, count, side * SCALE)
+        for pairs in made:
+            for lr, hr in pairs:
+                lr_file.write(lr.tobytes())
+                hr_file.write(hr.tobytes())
+            count += len(pairs)
+        _write_header(lr_file, count, side)
+        _write_header(hr_file, count, side * SCALE)
+    if not count:
+        raise UsageError(_too_small(jobs, plan))
+    content = {"pairs": count, "files": [str(sharp.name) for sharp, _ in jobs]}
+    write_json_atomically(folder / "pool.json", {**content, "plan": asdict(plan)})
+
+
+def _write_header(file: BinaryIO, count: int, side: int) -> None:
+    """Write the .npy header of [count,side,side,3] bytes; NumPy pads it for any count."""
+    file.seek(0)
+    shape = (count, side, side, 3)
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
+
+
+def _publish(made: Path, target: Path) -> None:
+    """Rename the whole pool to its place, unless another training was faster."""
+    try:
+        made.rename(target)
+    except OSError:
+        if not (target / "pool.json").exists():
+            raise
+
+
+def _told(
+    made: Iterable[list[Pair]], total: int, progress: Callable[[str], None] | None
 ) -> Iterator[list[Pair]]:
+    """Pass `made` on and tell `progress` about a hundred times."""
+    if progress:
+        progress(f"preparing crops: 0 of {total} files")
+    for done, pairs in enumerate(made, 1):
+        yield pairs
+        if progress and (done == total or done % max(1, total // 100) == 0):
+            progress(f"preparing crops: {done} of {total} files")
+
+
+def _too_small(jobs: Sequence[Job], plan: PoolPlan) -> str:
+    """Name the largest picture and the size it should have had."""
+    sizes = {
+        job: picture.shape[:2]
+        for job in jobs
+        for picture in read_pictures(job[0], frames_per_video=1)
+    }
+    if not sizes:
+        return "no video has a frame; use other videos, or pictures"
+    largest = max(sizes, key=lambda job: min(sizes[job]))
+    height, width = sizes[largest]
+    side = plan.crop_px * SCALE
+    side += 0 if largest[1] else 2 * plan.degradation.margin_px()
+    return (
+        f"every picture is smaller than one crop: the largest, '{largest[0].name}', has "
+        f"{width}x{height} pixels, expected at least {side}x{side}; use larger pictures"
+    )
+
+
+def _made(jobs: Sequence[Job], plan: PoolPlan, workers: int) -> Iterator[list[Pair]]:
     """Degrade in processes of their own; spawned, for a fork of threaded libraries can hang."""
     work = partial(_crops, plan=plan)
     if workers < 2:
@@ -80,9 +165,9 @@ def _made(
         yield from executor.map(work, jobs)
 
 
-def _jobs(folders: Sequence[Path], plan: PoolPlan) -> list[tuple[Path, Path | None]]:
+def _jobs(folders: Sequence[Path], plan: PoolPlan) -> list[Job]:
     """Each sharp file with its blurred twin, if the world made one."""
-    jobs: list[tuple[Path, Path | None]] = []
+    jobs: list[Job] = []
     for path in list_media(folders, plan.exclude):
         if path.parent.name == "blur":
             continue
@@ -91,13 +176,19 @@ def _jobs(folders: Sequence[Path], plan: PoolPlan) -> list[tuple[Path, Path | No
     return jobs
 
 
-def _key(jobs: Sequence[tuple[Path, Path | None]], plan: PoolPlan) -> str:
-    files = [(path.name, path.stat().st_size) for path, _ in jobs]
+def _key(jobs: Sequence[Job], plan: PoolPlan) -> str:
+    """Return a name that changes with any file, its twin included, and with the plan."""
+    files = [[_mark(path) for path in job if path is not None] for job in jobs]
     text = json.dumps([files, asdict(plan)], sort_keys=True)
     return "pool-" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _crops(job: tuple[Path, Path | None], plan: PoolPlan) -> list[Pair]:
+def _mark(path: Path) -> tuple[str, int, int]:
+    about = path.stat()
+    return path.name, about.st_size, about.st_mtime_ns
+
+
+def _crops(job: Job, plan: PoolPlan) -> list[Pair]:
     cv2.setNumThreads(1)  # one process a core is the parallelism here
     sharp, blurred = job
     rng = np.random.default_rng([plan.seed, *hashlib.sha256(sharp.name.encode()).digest()[:8]])
@@ -122,7 +213,13 @@ def _real_pairs(
 ) -> Iterator[Pair]:
     """Aligned crops of a pair the world blurred; the camera's noise and codec are still ours."""
     side = plan.crop_px * SCALE
-    both = np.concatenate([next(read_pictures(p, 1)) for p in (sharp, blurred)], axis=2)
+    truth, seen = (next(read_pictures(path, 1)) for path in (sharp, blurred))
+    if truth.shape != seen.shape:
+        raise TrainError(
+            f"'{sharp}' has {truth.shape[1]}x{truth.shape[0]} pixels and '{blurred}' "
+            f"{seen.shape[1]}x{seen.shape[0]}; make them equal, or leave them out with --exclude"
+        )
+    both = np.concatenate([truth, seen], axis=2)
     for _ in range(plan.crops_per_image):
         crop = _busiest(both, side, rng)
         if crop is not None:

@@ -50,7 +50,9 @@ def read_pictures(path: Path, frames_per_video: int) -> Iterator[Bytes]:
         return
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
-        raise TrainError(f"cannot read the image '{path}'; remove it or exclude it by name")
+        raise TrainError(
+            f"cannot read the image '{path}'; remove it, or leave it out with --exclude"
+        )
     yield np.asarray(picture, np.uint8)
 
 
@@ -67,5 +69,5 @@ def _spread_frames(path: Path, count: int) -> Iterator[Bytes]:
                     yield np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
     except (av.FFmpegError, IndexError) as error:
         raise TrainError(
-            f"cannot decode the video '{path}' ({error}); remove it or exclude it by name"
+            f"cannot decode the video '{path}' ({error}); remove it, or leave it out with --exclude"
         ) from error
