@@ -1,18 +1,21 @@
 """`crispstream run`: a stream in, a sharp one out, and where every millisecond went."""
 
+import contextlib
 import json as json_text
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crispstream.core.errors import SinkError
+
+from .run_checks import check_one_image, check_reports
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -26,7 +29,11 @@ if TYPE_CHECKING:
 
 # Frames that may be with the sink while the restorer goes on: rides out an encoder's slow frame.
 _FRAMES_WITH_SINK = 2
-_MOST_SIDE_BY_SIDE = 4  # each holds a frame; with more cores, threads inside operators pay
+# From this many cores on, threads inside operators pay and fewer frames are held; below it the
+# cores would not divide evenly, and some would idle.
+_MANY_CORES = 8
+_SIDE_BY_SIDE_OF_MANY = 4
+_CPU_BACKENDS = ("auto", "onnxruntime")
 _SIGNALLED = 128  # a shell's exit code for a process that a signal ended, plus its number
 _REDRAW_SECONDS = 0.1
 
@@ -47,7 +54,7 @@ def run(
         str, typer.Option(help="all: every frame. latest: drop what is late.")
     ] = "all",
     threads: Annotated[
-        int | None, typer.Option(help="CPU threads of the engine; every core by default.")
+        int | None, typer.Option(min=1, help="CPU threads of the engine; every core by default.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     fps: Annotated[
@@ -64,22 +71,31 @@ def run(
     from crispstream.runtime.stream.slot import check_policy
 
     check_policy(policy)
-    abreast = _side_by_side(policy, threads)
-    with _signals_caught() as caught, ThreadPoolExecutor(1) as pool:
+    check_reports(report, html, source, sink)
+    abreast = _side_by_side(policy, backend, threads)
+    with _signals_caught() as caught, ThreadPoolExecutor(1) as pool, ExitStack() as opened:
         # Loading the model and opening the source take as long as each other: side by side.
         loading = pool.submit(_open_restorer, model, precision, backend, threads, abreast)
-        with _opened(source, fps) as frames, loading.result() as restorer:
-            output = _open_sink(sink, frames, source, overwrite=overwrite)
-            with _progress(frames, limit, shown=not json) as tick:
-                figures = _streamed(frames, restorer, output, policy, limit, abreast, tick, caught)
-            summary = _summary(figures, source, sink, restorer)
-    _publish(summary, report, html, json=json)
-    if caught.signal_number:
-        raise typer.Exit(_SIGNALLED + caught.signal_number)
+        opened.callback(_close_loaded, loading)  # also when there is no source to open
+        frames = opened.enter_context(_opened(source, fps))
+        check_one_image(sink, source, frames.info.frame_count, limit)
+        restorer = loading.result()
+        output = _open_sink(sink, frames, source, overwrite=overwrite)
+        with _progress(frames, limit, shown=not json) as tick:
+            figures = _streamed(frames, restorer, output, policy, limit, abreast, tick, caught)
+        summary = _summary(figures, source, sink, restorer)
+    _write_reports(summary, report, html)
+    if not caught.signal_number:
+        _print(summary, json=json)
+        return
+    with contextlib.suppress(OSError):  # after SIGHUP there may be nobody to read it
+        typer.echo(_stopped(caught.signal_number, summary.frames, sink), err=True)
+        _print(summary, json=json)
+    raise typer.Exit(_SIGNALLED + caught.signal_number)
 
 
 class _Caught:
-    """The first SIGINT or SIGTERM asks the run to finish; a second one ends the process."""
+    """The first SIGINT, SIGTERM or SIGHUP asks the run to finish; a second ends the process."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -94,7 +110,11 @@ class _Caught:
 @contextmanager
 def _signals_caught() -> Iterator[_Caught]:
     caught = _Caught()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    # What is ignored stays ignored, or nohup would not work.
+    before = {number: was for number, was in before.items() if was != signal.SIG_IGN}
     for number in before:
         signal.signal(number, caught)
     try:
@@ -104,11 +124,23 @@ def _signals_caught() -> Iterator[_Caught]:
             signal.signal(number, handler)
 
 
-def _side_by_side(policy: str, threads: int | None) -> int:
-    """Return the frames to work on at once: many for files, one where each frame is urgent."""
+def _side_by_side(policy: str, backend: str, threads: int | None) -> int:
+    """Return the frames to work on at once: many for files, one where each frame is urgent.
+
+    Only the CPU gains: a GPU is kept busy by one.
+    """
     from crispstream.core.machine import usable_cores
 
-    return min(threads or usable_cores(), _MOST_SIDE_BY_SIDE) if policy == "all" else 1
+    if policy != "all" or backend not in _CPU_BACKENDS:
+        return 1
+    cores = threads or usable_cores()
+    return cores if cores < _MANY_CORES else _SIDE_BY_SIDE_OF_MANY
+
+
+def _close_loaded(loading: "Future[Restorer]") -> None:
+    """Close the restorer once it is loaded, if it could be."""
+    if loading.exception() is None:
+        loading.result().close()
 
 
 def _open_restorer(
@@ -212,30 +244,33 @@ def _summary(figures: "StreamReport", source: str, sink: str, restorer: "Restore
     )
 
 
-def _publish(
-    summary: "RunReport",
-    report: Path | None,
-    html: Path | None,
-    *,
-    json: bool,
-) -> None:
+def _write_reports(summary: "RunReport", report: Path | None, html: Path | None) -> None:
+    from crispstream.runtime.measure.report import write_html, write_json
+
+    for path, write in ((report, write_json), (html, write_html)):
+        if path is None:
+            continue
+        try:
+            write(summary, path)
+        except OSError as error:
+            raise SinkError(
+                f"the report '{path}' cannot be written ({error.strerror}); name another file"
+            ) from error
+
+
+def _stopped(signal_number: int, frames: int, sink: str) -> str:
+    by = f"stopped by {signal.Signals(signal_number).name}"
+    if not frames:
+        return f"{by} before the first frame; nothing was written"
+    return f"{by}: the output '{sink}' is partial, {frames} frames"
+
+
+def _print(summary: "RunReport", *, json: bool) -> None:
     from rich.console import Console
 
-    from crispstream.core.files import write_atomically
-    from crispstream.runtime.measure.report import print_table, write_html
+    from crispstream.runtime.measure.report import print_table
 
-    text = summary.to_json()
-    try:
-        if report is not None:
-            write_atomically(report, text.encode())
-        if html is not None:
-            write_html(summary, html)
-    except OSError as error:
-        raise SinkError(
-            f"the report '{error.filename or report}' cannot be written ({error.strerror}); "
-            "name another file"
-        ) from error
-    if json:
-        typer.echo(json_text.dumps(json_text.loads(text)))  # one line, however the file is laid out
-    else:
+    if json:  # one line, however the file is laid out
+        typer.echo(json_text.dumps(json_text.loads(summary.to_json())))
+    elif summary.frames:
         print_table(summary, Console())

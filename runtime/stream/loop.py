@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from crispstream.core.errors import SinkError, UsageError
 from crispstream.runtime.frame import Frame
 from crispstream.runtime.latency import Latencies
 
+from .outcome import StreamReport as StreamReport
 from .sink import Sink
 from .slot import Slot
 from .source import Source
@@ -50,34 +51,6 @@ class FrameRestorer(Protocol):
 
     def collect(self) -> npt.NDArray[np.uint8]:
         """Return the oldest frame, valid for `frames_in_flight` further submits."""
-
-
-@dataclass(frozen=True)
-class StreamReport:
-    """What a run did and how long everything took."""
-
-    frames: int
-    """Frames written."""
-    dropped: int
-    """Frames that a newer one replaced before the restorer was free."""
-    damaged: int
-    """Pieces of the input that did not decode while later ones did."""
-    stopped: bool
-    """Whether the run was asked to stop before the source's end."""
-    elapsed_seconds: float
-    """From the call until the output was finished."""
-    frames_per_second: float
-    """Frames written over elapsed seconds."""
-    first_frame_ms: float
-    """From the call until the first frame was written; 0 without frames."""
-    cpu_seconds: float
-    """CPU time of all threads of the process during the run."""
-    latencies: Mapping[str, Mapping[str, float]]
-    """Stage -> count, mean_ms, p50_ms, p95_ms, p99_ms, max_ms; in the order of `STAGES`."""
-    peak_depths: Mapping[str, int]
-    """The most frames that ever waited: before the restorer (`slot`), before the sink (`queue`)."""
-    histograms: tuple[Latencies, ...] = ()
-    """The distributions behind `latencies`: the loop's and the restorer's."""
 
 
 def run_stream(
@@ -172,14 +145,27 @@ class _Run:
             threading.Thread(target=self._guarded, args=(stage,), name=name)
             for name, stage in (("capture", self._capture), ("writer", self._write))
         ]
-        for thread in threads:
-            thread.start()
-        self._guarded(self._restore)
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.start()
+            self._guarded(self._restore)
+            for thread in threads:
+                thread.join()
+        except BaseException:  # an interrupt; it may come while the writer still works
+            self._abandon(threads)
+            raise
         if self._errors:
             raise self._errors[0]
         return self._report(time.process_time() - cpu_begun)
+
+    def _abandon(self, threads: list[threading.Thread]) -> None:
+        """Let the threads end after the frame in hand, and wait for them."""
+        self._complete = False
+        self._captured.cancel()
+        self._queue.cancel()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
 
     def _guarded(self, stage: Callable[[], None]) -> None:
         """Run a stage; keep its error for the caller, since a thread cannot raise there."""

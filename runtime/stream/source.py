@@ -42,10 +42,12 @@ def open_source(
     their own (25 a second unless given).
 
     Raises:
-        UsageError: if there is no such file, or the URI names no known kind of source.
+        UsageError: if there is no such file, the URI names no known kind of source, or a
+            frame rate is given for a source that has its own.
         SourceError: if the input is not what its name says, or holds no frame.
     """
     if uri.startswith("synth://"):
+        _refuse_rate(uri, frame_rate)
         from .sources.synth import SynthSource
 
         return SynthSource(uri, clock)
@@ -57,10 +59,23 @@ def open_source(
     path = Path(uri)
     if not path.exists():
         raise UsageError(f"there is no file or folder '{uri}'; check the path of the source")
-    if path.is_dir() or path.suffix.lower() in IMAGE_EXTENSIONS:
+    if path.is_dir() or (path.is_file() and path.suffix.lower() in IMAGE_EXTENSIONS):
         from .sources.folder import FolderSource
 
         return FolderSource(path, clock, frame_rate=frame_rate)
+    if not path.is_file():
+        raise UsageError(
+            f"'{uri}' is a pipe or a device, and a source is read as a file; save it to one first"
+        )
+    _refuse_rate(uri, frame_rate)
     from .sources.file import FileSource
 
     return FileSource(path, clock)
+
+
+def _refuse_rate(uri: str, frame_rate: float | None) -> None:
+    if frame_rate is not None:
+        raise UsageError(
+            f"'{uri}' has a frame rate of its own and cannot be read at {frame_rate:g} frames per "
+            "second; leave the rate out, it is for images"
+        )

@@ -80,6 +80,36 @@ def _write_tone(
     container.mux(stream.encode())
 
 
+def write_with_a_hole(path: Path) -> None:
+    """Write 40 numbered frames, of which a few in the middle do not decode."""
+    options = {"g": "1", "preset": "ultrafast", "crf": "10"}
+    write_video(path, frames=40, options=options, container_options={"movflags": "faststart"})
+    data = bytearray(path.read_bytes())
+    begin = data.index(b"mdat") + (len(data) - data.index(b"mdat")) // 2
+    data[begin : begin + 900] = bytes(900)
+    path.write_bytes(data)
+
+
+def halve_edit(path: Path) -> None:
+    """Halve the one edit of an MP4, as trimming in a phone does; every sample stays."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 12  # behind the name, version, flags and number of entries
+    data[at : at + 4] = (int.from_bytes(data[at : at + 4], "big") // 2).to_bytes(4, "big")
+    path.write_bytes(data)
+
+
+def turn(path: Path, degrees: float) -> None:
+    """Tag an MP4 to be shown turned clockwise by an angle, as phones do."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 44  # the matrix of a version 0 box
+    sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
+    matrix = (cosine, sine, 0, -sine, cosine, 0)
+    data[at : at + 24] = b"".join(
+        round(value * 65_536).to_bytes(4, "big", signed=True) for value in matrix
+    )
+    path.write_bytes(data)
+
+
 def times_of(path: Path) -> list[Fraction]:
     """Presentation times of the video frames that decode, in seconds, exactly."""
     with av.open(str(path)) as container:

@@ -14,7 +14,7 @@ import av.error
 import numpy as np
 import numpy.typing as npt
 
-from crispstream.core.errors import SinkError
+from crispstream.core.errors import SinkError, UsageError
 from crispstream.runtime.frame import Colour, Frame, StreamInfo
 from crispstream.runtime.stream.colour import ToYuv, output_colour, tag
 from crispstream.runtime.stream.cores import codec_threads
@@ -25,6 +25,7 @@ from .place import check_folder, write_error
 
 _FRAGMENT_US = 1_000_000
 _MUXED_IN_BLOCKS_OF = 1 << 18
+_MOST_PX = 16_384  # libx264 refuses a longer side
 
 # Measured on restored 1280x720 frames against preset veryfast: half the CPU time (9 against
 # 19 ms a frame), 0.08 dB better, 18 % larger. Macroblock trees are what makes the fast preset
@@ -47,13 +48,14 @@ class FileSink:
 
         Raises:
             SinkError: if the folder takes no file, or PyAV has no H.264 encoder.
-            UsageError: if this kind of file cannot hold the source's audio.
+            UsageError: if this kind of file cannot hold the source's audio, or H.264 the size.
         """
         if "libx264" not in av.codecs_available:
             raise SinkError(
                 "this build of PyAV has no H.264 encoder (libx264); install the one from PyPI: "
                 "pip install --force-reinstall av"
             )
+        _check_size(path, info.width * scale, info.height * scale)
         check_folder(path.parent)
         if info.audio_from is not None:
             check_audio_fits(info.audio_from, path)
@@ -155,6 +157,14 @@ class _Writer:
     def _raise_if_full(self) -> None:
         if self._file.error is not None:
             raise self._file.error
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if max(width, height) > _MOST_PX:
+        raise UsageError(
+            f"'{path}' would be {width}x{height} px, and H.264 video is encoded up to {_MOST_PX} "
+            "px a side; name a folder as the output, for images"
+        )
 
 
 def _video_stream(

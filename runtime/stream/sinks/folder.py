@@ -11,6 +11,9 @@ from crispstream.runtime.frame import Frame
 
 from .place import check_folder, write_error
 
+_MOST_PX = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}
+"""The longest side these formats can hold."""
+
 
 class FolderSink:
     """Writes `000000.png`, `000001.png`, ... into a folder, named by the source's frame number."""
@@ -83,7 +86,19 @@ class ImageSink:
 
 
 def _write_image(path: Path, image_hwc: npt.NDArray[np.uint8], frames: int) -> None:
-    _, data = cv2.imencode(path.suffix.lower(), image_hwc)
+    kind = path.suffix.lower()
+    height, width, _ = image_hwc.shape
+    try:
+        encoded, data = cv2.imencode(kind, image_hwc)
+    except cv2.error:
+        encoded = False
+    if not encoded:
+        most = f" (it holds {_MOST_PX[kind]} px a side)" if kind in _MOST_PX else ""
+        advice = "name another output" if kind == ".png" else "name a .png as the output"
+        raise SinkError(
+            f"'{path}' cannot be written: {kind} does not take an image of {width}x{height} px"
+            f"{most}; {advice}"
+        )
     try:
         path.write_bytes(data.tobytes())
     except OSError as error:

@@ -50,16 +50,19 @@ class GuardedFile:
         return self._file.tell()
 
     def close(self) -> None:
-        """Close; after a failure cut the file behind its last whole fragment, if it has one."""
+        """Close; after a failure cut the file behind its last whole fragment.
+
+        A file in which nothing is left, or nothing was written, is removed.
+        """
         if self._file.closed:
             return
-        whole = 1
+        whole = self._file.seek(0, _SEEK_END)
         if self.error is not None and self._fragmented:
             whole = _end_of_whole_fragments(self._file)
             self._file.truncate(whole)
         self._file.close()
-        if not whole:
-            self._path.unlink(missing_ok=True)
+        if not whole and self._path.is_file():  # never a device
+            self._path.unlink()
 
 
 def _end_of_whole_fragments(file: io.FileIO) -> int:

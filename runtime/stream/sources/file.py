@@ -4,9 +4,11 @@ import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
+import numpy as np
 
 from crispstream.core.clock import Clock
 from crispstream.core.errors import SourceError
@@ -15,6 +17,11 @@ from crispstream.runtime.stream.colour import FromYuv, colour_of
 from crispstream.runtime.stream.cores import codec_threads
 
 _SMALL_PX = 640 * 480
+
+# How much earlier than announced a whole stream may end: MP4 and its kin write down the exact
+# end of every track, the others round, or count the pause after the last frame.
+_FRAMES_MISSING = 4
+_SECONDS_MISSING = 1.0
 
 
 class FileSource:
@@ -36,7 +43,10 @@ class FileSource:
             self._first = next(self._pictures, None)
             if self._first is None:
                 raise SourceError(f"'{path}' holds no frame; give a video with at least one")
-            self._info = _info(self._container, self._stream, self._first, path)
+            self._quarter_turns = _quarter_turns(self._first, path)
+            self._info = _info(
+                self._container, self._stream, self._first, path, self._quarter_turns
+            )
         except BaseException:
             self._container.close()
             raise
@@ -62,7 +72,7 @@ class FileSource:
         for serial, picture in enumerate(self._all_pictures()):
             self._check_size(picture, serial)
             yield Frame(
-                to_bgr(picture),
+                np.rot90(to_bgr(picture), self._quarter_turns),  # a view, like the picture itself
                 serial,
                 timeline.pts(picture),
                 self._info.time_base,
@@ -81,7 +91,8 @@ class FileSource:
         yield from self._pictures
 
     def _check_size(self, picture: av.VideoFrame, serial: int) -> None:
-        seen, expected = (picture.width, picture.height), (self._info.width, self._info.height)
+        seen = _upright(picture, self._quarter_turns)
+        expected = (self._info.width, self._info.height)
         if seen != expected:
             raise SourceError(
                 f"'{self._path}' changes from {expected[0]}x{expected[1]} to "
@@ -101,7 +112,10 @@ class _Decoder:
         self._stream = stream
         self._path = path
         self._given = 0
-        self._packets = 0
+        self._begin_seconds = 0.0
+        self._end_seconds = 0.0
+        kinds = container.format.name.split(",")
+        self._exact, self._mixed = "mp4" in kinds, "matroska" in kinds
         self._broken_at: int | None = None
         self._reason = ""
 
@@ -115,20 +129,30 @@ class _Decoder:
                 yield picture
         self._raise_unless_whole()
 
-    def _demuxed(self) -> Iterator["av.Packet[av.VideoStream] | None"]:
-        """Give the packets; None, once, makes the decoder hand out what it still holds."""
-        packets = self._container.demux(self._stream)
+    def _demuxed(self) -> Iterator["av.Packet[Any] | None"]:
+        """Give the video's packets; None, once, makes the decoder hand out what it still holds."""
+        packets = self._container.demux()
         while True:
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
                 self._note(error, None)
                 packet = None
-            if packet is None or packet.size == 0:
+            ours = packet is None or packet.stream.index == self._stream.index
+            if packet is None or (ours and packet.size == 0):
                 yield None
                 return
-            self._packets += 1
-            yield packet
+            if ours or self._mixed:  # Matroska tells the end of its longest stream only
+                self._note_times(packet)
+            if ours:
+                yield packet
+
+    def _note_times(self, packet: "av.Packet[Any]") -> None:
+        if packet.pts is not None and packet.time_base is not None:
+            begin = packet.pts * packet.time_base
+            end = begin + (packet.duration or 0) * packet.time_base
+            self._begin_seconds = min(self._begin_seconds, float(begin))
+            self._end_seconds = max(self._end_seconds, float(end))
 
     def _decode(self, packet: "av.Packet[av.VideoStream] | None") -> list[av.VideoFrame]:
         try:
@@ -153,12 +177,17 @@ class _Decoder:
                 f"'{self._path}' is corrupt after {self._given} frames (the decoder says: "
                 f"{self._reason}); use an undamaged copy for the rest"
             )
-        # Only MP4 and its kin count their frames; elsewhere the header's figure is a guess.
-        claimed = self._stream.frames if "mp4" in self._container.format.name else 0
-        if 0 < self._packets < claimed:
+        # Times, not counts: an edit list takes frames out of a film that is whole.
+        claimed_seconds = _claimed_seconds(self._container, self._stream)
+        seen_seconds = self._end_seconds - self._begin_seconds
+        rate = float(self._stream.average_rate or 25)
+        missing_seconds = _FRAMES_MISSING / rate
+        if not self._exact:
+            missing_seconds = max(missing_seconds, _SECONDS_MISSING)
+        if seen_seconds < claimed_seconds - missing_seconds:
             raise SourceError(
-                f"'{self._path}' breaks off after {self._given} of {claimed} frames; "
-                "use a complete copy for the rest"
+                f"'{self._path}' breaks off after {self._given} frames: {seen_seconds:.2f} of "
+                f"{claimed_seconds:.2f} s are there; use a complete copy for the rest"
             )
 
 
@@ -182,6 +211,34 @@ class _Timeline:
         self._step = picture.duration or self._step
         self._previous = pts
         return pts
+
+
+def _claimed_seconds(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """Return when the container's head says that the stream ends; 0 where it only guesses."""
+    kinds = container.format.name.split(",")
+    time_base = stream.time_base or Fraction(0)
+    if "mp4" in kinds:
+        return float((stream.duration or 0) * time_base)
+    if "matroska" in kinds:
+        return (container.duration or 0) / av.time_base
+    return float(stream.frames * time_base) if "avi" in kinds else 0.0
+
+
+def _quarter_turns(picture: av.VideoFrame, path: Path) -> int:
+    """Return how often to turn the pictures left by 90 degrees, as phones tag what they film."""
+    turns = round(picture.rotation / 90)
+    if abs(picture.rotation - 90 * turns) > 1:
+        raise SourceError(
+            f"'{path}' is tagged to be shown turned by {picture.rotation} degrees, and only "
+            "quarter turns are possible here; turn it upright with a video editor first"
+        )
+    return turns % 4
+
+
+def _upright(picture: av.VideoFrame, quarter_turns: int) -> tuple[int, int]:
+    """Return width and height of a picture once it is turned."""
+    size = picture.width, picture.height
+    return size[::-1] if quarter_turns % 2 else size
 
 
 def _opened(path: Path) -> av.container.InputContainer:
@@ -211,15 +268,20 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
 
 
 def _info(
-    container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame, path: Path
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    first: av.VideoFrame,
+    path: Path,
+    quarter_turns: int,
 ) -> StreamInfo:
+    width, height = _upright(first, quarter_turns)
     rate = stream.average_rate or stream.guessed_rate
     frames = stream.frames
     if not frames and rate and container.duration:
         frames = round(container.duration * rate / av.time_base)
     return StreamInfo(
-        width=first.width,
-        height=first.height,
+        width=width,
+        height=height,
         frame_rate=Fraction(rate) if rate else None,
         time_base=Fraction(stream.time_base or Fraction(1, 90_000)),
         colour=colour_of(first),

@@ -17,7 +17,13 @@ from crispstream.runtime.stream.loop import STAGES, run_stream
 from crispstream.runtime.stream.sink import open_sink
 from crispstream.runtime.stream.source import open_source
 from crispstream.runtime.stream.sources.synth import read_counter
-from tests.helpers.media import audio_packets_of, pictures_of, times_of, write_video
+from tests.helpers.media import (
+    audio_packets_of,
+    pictures_of,
+    times_of,
+    write_video,
+    write_with_a_hole,
+)
 
 WIDTH, HEIGHT = 32, 16
 
@@ -216,9 +222,42 @@ def test_more_in_flight_than_the_restorer_holds_is_refused(in_flight: int) -> No
         run_stream(_synth(1), RepeatingRestorer(2), NotingSink(), in_flight=in_flight)
 
 
-def test_damage_is_reported() -> None:
-    source = _synth(2)
-    assert run_stream(source, RepeatingRestorer(), NotingSink()).damaged == 0
+def test_damage_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "hole.mp4"
+    write_with_a_hole(path)
+    source = open_source(str(path))
+    report = run_stream(source, RepeatingRestorer(), open_sink("null://", source.info, 4))
+    source.close()
+    assert report.damaged == source.damaged > 0
+    assert 30 < report.frames <= 40
+
+
+def test_interrupt_while_waiting_for_the_writer_leaves_nothing_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C in somebody's own program, while everything is restored and the sink is slow."""
+    let_go = threading.Event()
+
+    class StuckSink(NotingSink):
+        def write(self, frame: Frame, restored_hwc: np.ndarray) -> None:
+            let_go.wait()
+            super().write(frame, restored_hwc)
+
+    join = threading.Thread.join
+    interrupts = [KeyboardInterrupt()]
+
+    def interrupted_join(thread: threading.Thread, timeout: float | None = None) -> None:
+        if thread.name == "writer" and interrupts:
+            let_go.set()
+            raise interrupts.pop()
+        join(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", interrupted_join)
+    sink = StuckSink()
+    with pytest.raises(KeyboardInterrupt):
+        run_stream(_synth(1), RepeatingRestorer(), sink)
+    assert not _threads()
+    assert sink.closed == [False]
 
 
 def test_video_to_video_keeps_frames_times_and_audio(tmp_path: Path) -> None:

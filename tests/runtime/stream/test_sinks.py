@@ -1,5 +1,7 @@
 """Sinks: what comes out plays, at the right times, in the right colours; failures lose nothing."""
 
+import contextlib
+import dataclasses
 import subprocess
 import sys
 from fractions import Fraction
@@ -344,10 +346,50 @@ def test_pixels_may_be_a_view_with_gaps_between_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_guarded_file_reports_a_failure_once_and_goes_on_pretending() -> None:
+def test_guarded_file_reports_a_failure_once_and_goes_on_pretending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unlinked: list[Path] = []
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: unlinked.append(path))
     file = GuardedFile(Path("/dev/full"), fragmented=True)
     assert file.write(b"12345678") == 8
     assert file.error is not None
     assert file.write(b"more") == 4
     file.error = None  # a device cannot be cut
     file.close()
+    assert unlinked == []  # nor may it be removed, which root could do
+
+
+@pytest.mark.parametrize(("name", "width"), [("out.webp", 16_384), ("out.jpg", 65_536)])
+def test_image_too_large_for_its_format_is_one_sentence(
+    tmp_path: Path, name: str, width: int
+) -> None:
+    path = tmp_path / name
+    sink = open_sink(str(path), INFO, 4)
+    with pytest.raises(SinkError, match=rf"{width}x4 px .*\.png") as caught:
+        sink.write(_frame(0, 0), np.zeros((4, width, 3), np.uint8))
+    assert "\n" not in str(caught.value)
+    assert not path.exists()
+
+
+def test_video_too_large_to_encode_is_refused_before_any_work(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    for width, height in ((4097, 16), (16, 4097)):
+        info = dataclasses.replace(INFO, width=width, height=height)
+        with pytest.raises(UsageError, match="16384 px a side"):
+            open_sink(str(path), info, 4)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_encoder_that_refuses_leaves_no_empty_file(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crispstream.runtime.stream.sinks.file._MOST_PX", 1 << 20)
+    path = tmp_path / name
+    sink = open_sink(str(path), dataclasses.replace(INFO, width=4097, height=4), 4)
+    with pytest.raises(SinkError, match="cannot be written after 0 frames"):
+        sink.write(_frame(0, 0), np.zeros((16, 16_388, 3), np.uint8))
+    with contextlib.suppress(SinkError):
+        sink.close(complete=False)
+    assert not path.exists()

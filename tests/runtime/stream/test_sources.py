@@ -1,5 +1,6 @@
 """Sources: pixels, times and sizes as they are in the file; bad input in one sentence."""
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,10 +9,18 @@ import numpy as np
 import pytest
 
 from crispstream.core.errors import CrispstreamError, SourceError, UsageError
+from crispstream.core.pixels import pad_reflect
 from crispstream.runtime.frame import Frame
 from crispstream.runtime.stream.source import Source, open_source
 from crispstream.runtime.stream.sources.synth import read_counter
-from tests.helpers.media import numbered_frame, write_sound, write_video
+from tests.helpers.media import (
+    halve_edit,
+    numbered_frame,
+    turn,
+    write_sound,
+    write_video,
+    write_with_a_hole,
+)
 
 # Every frame stands alone, and the index precedes them: damage stays where a test puts it.
 _ALL_INTRA = {"g": "1", "preset": "ultrafast", "crf": "10"}
@@ -173,6 +182,85 @@ def test_video_that_breaks_off_gives_its_frames_then_says_so(tmp_path: Path) -> 
     assert str(cut) in str(error)
 
 
+@pytest.mark.parametrize("ending", [".mkv", ".avi"])
+@pytest.mark.parametrize("audio_seconds", [0.0, 4.0])
+def test_cut_video_without_a_frame_count_breaks_off_too(
+    tmp_path: Path, ending: str, audio_seconds: float
+) -> None:
+    whole, cut = tmp_path / f"whole{ending}", tmp_path / f"cut{ending}"
+    write_video(whole, frames=90, options=_ALL_INTRA, audio_seconds=audio_seconds)
+    frames, error = _until_error(open_source(str(whole)))
+    assert (len(frames), error) == (90, None)
+    data = whole.read_bytes()
+    cut.write_bytes(data[: len(data) * 2 // 5])
+    frames, error = _until_error(open_source(str(cut)))
+    assert 5 < len(frames) < 80
+    assert isinstance(error, SourceError)
+    assert "breaks off" in str(error)
+    assert _one_sentence(error)
+
+
+def test_whole_video_shorter_than_its_sound_is_whole(tmp_path: Path) -> None:
+    for name in ("long.mkv", "long.mp4"):
+        write_video(tmp_path / name, frames=10, audio_seconds=3.0)
+        frames, error = _until_error(open_source(str(tmp_path / name)))
+        assert (len(frames), error) == (10, None)
+
+
+def test_edited_video_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "trimmed.mp4"
+    write_video(path, frames=60, options=_ALL_INTRA)
+    halve_edit(path)
+    frames, error = _until_error(open_source(str(path)))
+    assert error is None
+    assert _numbers(frames) == list(range(len(frames)))
+    assert len(frames) < 40
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_turned_video_comes_upright(tmp_path: Path, quarters: int) -> None:
+    path = tmp_path / "phone.mp4"
+    write_video(path, frames=2)
+    (lying, _), _ = _until_error(open_source(str(path)))
+    turn(path, 90 * quarters)
+    source = open_source(str(path))
+    height, width = ((48, 64), (64, 48))[quarters % 2]
+    assert (source.info.height, source.info.width) == (height, width)
+    frames, error = _until_error(source)
+    assert error is None
+    assert len(frames) == 2
+    upright = np.rot90(lying.pixels_hwc, -quarters)
+    assert (frames[0].pixels_hwc == upright).all()
+    padded = np.empty((height + 3, width + 2, 3), np.uint8)
+    pad_reflect(frames[0].pixels_hwc, padded)
+    assert (padded[:height, :width] == upright).all()
+
+
+def test_video_turned_by_an_odd_angle_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "slanted.mp4"
+    write_video(path, frames=1)
+    turn(path, 30)
+    with pytest.raises(SourceError, match="quarter turns") as caught:
+        open_source(str(path))
+    assert _one_sentence(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["pipe.mp4", "pipe.png"])
+def test_named_pipe_is_called_one(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UsageError, match="a pipe or a device"):
+        open_source(str(tmp_path / name))
+
+
+def test_frame_rate_is_for_images(tmp_path: Path) -> None:
+    path = tmp_path / "in.mp4"
+    write_video(path, frames=1)
+    for uri in (str(path), "synth://pattern"):
+        with pytest.raises(UsageError, match="frame rate of its own"):
+            open_source(uri, frame_rate=10)
+
+
 def test_video_corrupt_to_its_end_gives_its_frames_then_says_so(tmp_path: Path) -> None:
     path = tmp_path / "corrupt.mp4"
     write_video(path, frames=40, options=_ALL_INTRA, container_options=_HEAD_FIRST)
@@ -188,11 +276,7 @@ def test_video_corrupt_to_its_end_gives_its_frames_then_says_so(tmp_path: Path) 
 
 def test_a_hole_in_a_video_is_counted_and_passed(tmp_path: Path) -> None:
     path = tmp_path / "hole.mp4"
-    write_video(path, frames=40, options=_ALL_INTRA, container_options=_HEAD_FIRST)
-    data = bytearray(path.read_bytes())
-    begin = data.index(b"mdat") + (len(data) - data.index(b"mdat")) // 2
-    data[begin : begin + 900] = bytes(900)
-    path.write_bytes(data)
+    write_with_a_hole(path)
     source = open_source(str(path))
     frames, error = _until_error(source)
     assert error is None

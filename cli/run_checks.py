@@ -1,0 +1,65 @@
+"""Requests of `crispstream run` that are refused before any work is spent on them."""
+
+from pathlib import Path
+
+from crispstream.core.errors import UsageError
+
+_REPORT_ENDINGS = (".json", ".html", ".htm")
+
+
+def check_reports(report: Path | None, html: Path | None, source: str, sink: str) -> None:
+    """Make sure that writing the reports destroys nothing but older reports.
+
+    Raises:
+        UsageError: if a path is the source, the output, the other report, a folder, in a folder
+            that is not there, or a file that does not look like a report.
+    """
+    taken = {
+        name: Path(uri) for name, uri in (("source", source), ("output", sink)) if "://" not in uri
+    }
+    for option, path in (("--report", report), ("--html", html)):
+        if path is not None:
+            _check_report(option, path, taken)
+            taken[option] = path
+
+
+def _check_report(option: str, path: Path, taken: dict[str, Path]) -> None:
+    for name, other in taken.items():
+        if _same(path, other):
+            raise UsageError(f"{option} '{path}' is the {name} of this run; name another file")
+    if path.is_dir():
+        raise UsageError(f"{option} '{path}' is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise UsageError(
+            f"the folder '{path.parent}' for {option} does not exist; create it or name another"
+        )
+    if path.exists() and path.suffix.lower() not in _REPORT_ENDINGS:
+        raise UsageError(
+            f"{option} '{path}' exists and is no report by its name, so it is kept; name a file "
+            "that ends in .json or .html"
+        )
+
+
+def _same(path: Path, other: Path) -> bool:
+    if path.exists() and other.exists():
+        return path.samefile(other)
+    return path.resolve() == other.resolve()
+
+
+def check_one_image(sink: str, source: str, frame_count: int | None, limit: int | None) -> None:
+    """Make sure that an image file as the output gets one frame.
+
+    Raises:
+        UsageError: if the source has more, by all that is known of it.
+    """
+    from crispstream.runtime.stream.source import IMAGE_EXTENSIONS
+
+    path = Path(sink)
+    if "://" in sink or path.suffix.lower() not in IMAGE_EXTENSIONS or path.is_dir():
+        return
+    frames = min((n for n in (frame_count, limit) if n is not None), default=1)
+    if frames > 1:
+        raise UsageError(
+            f"'{source}' has about {frames} frames and '{sink}' holds one; add --limit 1 for the "
+            "first, or name a folder or a video as the output"
+        )

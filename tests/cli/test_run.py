@@ -1,0 +1,158 @@
+"""What `crispstream run` decides before, around and after the stream."""
+
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from crispstream.cli import main as command_line
+from crispstream.cli import run as command
+from crispstream.core.errors import SinkError, UsageError
+from crispstream.runtime.restorer import Restorer
+from tests.helpers.media import write_video
+
+
+def _run(*words: object) -> int:
+    return command_line.main(["run", *map(str, words), "--model", "bicubic"])
+
+
+@pytest.mark.parametrize("option", ["--report", "--html"])
+@pytest.mark.parametrize("victim", ["in.mp4", "alias.json", "out.mp4", "notes.txt", "folder"])
+def test_report_destroys_nothing(
+    tmp_path: Path, option: str, victim: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    write_video(source, frames=2)
+    (tmp_path / "alias.json").symlink_to(source)
+    (tmp_path / "notes.txt").write_text("precious")
+    (tmp_path / "folder").mkdir()
+    before = source.read_bytes()
+    assert _run(source, target, option, tmp_path / victim) == 2
+    said = capsys.readouterr()
+    assert (said.err.count("\n"), said.out) == (1, "")
+    assert option in said.err
+    assert not target.exists()  # no work was done
+    assert source.read_bytes() == before
+    assert (tmp_path / "notes.txt").read_text() == "precious"
+
+
+def test_the_two_reports_are_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = tmp_path / "r.json"
+    assert _run("synth://pattern?frames=1", "null://", "--report", one, "--html", one) == 2
+    assert "--html" in capsys.readouterr().err
+    assert not one.exists()
+
+
+def test_an_older_report_is_replaced(tmp_path: Path) -> None:
+    report, html = tmp_path / "r.json", tmp_path / "r.html"
+    for path in (report, html):
+        path.write_text("old")
+    source = "synth://pattern?size=16x16&frames=1"
+    assert _run(source, "null://", "--report", report, "--html", html) == 0
+    assert "old" not in (report.read_text(), html.read_text())
+
+
+@pytest.mark.parametrize("option", ["--report", "--html"])
+def test_failed_report_names_what_was_asked_for(
+    tmp_path: Path,
+    option: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device", str(path.parent / ".r.temporary"))
+
+    monkeypatch.setattr("crispstream.runtime.measure.report.write_atomically", full)
+    path = tmp_path / "r.json"
+    assert (
+        _run("synth://pattern?size=16x16&frames=1", "null://", option, path) == SinkError.exit_code
+    )
+    said = capsys.readouterr().err
+    assert f"'{path}'" in said
+    assert "temporary" not in said
+
+
+def test_one_image_of_a_video_needs_a_limit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = tmp_path / "in.mp4", tmp_path / "out.png"
+    write_video(source, frames=3)
+    assert _run(source, target) == 2
+    assert "--limit 1" in capsys.readouterr().err
+    assert not target.exists()
+    assert _run(source, target, "--limit", 1) == 0
+    assert target.exists()
+
+
+def test_threads_are_at_least_one() -> None:
+    assert _run("synth://pattern?frames=1", "null://", "--threads", 0) == 2
+
+
+@pytest.mark.parametrize(
+    ("policy", "backend", "threads", "frames"),
+    [
+        ("all", "auto", 1, 1),
+        ("all", "auto", 2, 2),
+        ("all", "onnxruntime", 6, 6),
+        ("all", "auto", 7, 7),
+        ("all", "auto", 8, 4),
+        ("all", "auto", 64, 4),
+        ("all", "onnxruntime-cuda", 8, 1),
+        ("latest", "auto", 8, 1),
+    ],
+)
+def test_frames_side_by_side(policy: str, backend: str, threads: int, frames: int) -> None:
+    assert command._side_by_side(policy, backend, threads) == frames
+
+
+def test_restorer_is_closed_when_the_source_fails_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    source_failed = threading.Event()
+    closed: list[str] = []
+    opened, close = command._open_restorer, Restorer.close
+
+    def slowly(*options: object) -> Restorer:
+        assert source_failed.wait(10)
+        return opened(*options)
+
+    def fail(*_: object, **__: object) -> None:
+        source_failed.set()
+        raise UsageError("no such source")
+
+    def noted(restorer: Restorer) -> None:
+        closed.append(restorer.name)
+        close(restorer)
+
+    monkeypatch.setattr(command, "_open_restorer", slowly)
+    monkeypatch.setattr("crispstream.runtime.stream.source.open_source", fail)
+    monkeypatch.setattr(Restorer, "close", noted)
+    assert _run("synth://pattern", "null://") == 2
+    assert closed == ["bicubic"]
+
+
+def test_stopped_before_the_first_frame_prints_no_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = command._open_sink
+
+    def signalled(*words: object, **options: bool) -> object:
+        signal.raise_signal(signal.SIGTERM)
+        return opened(*words, **options)
+
+    monkeypatch.setattr(command, "_open_sink", signalled)
+    assert _run("synth://pattern?size=16x16", "null://") == 128 + signal.SIGTERM
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "stopped by SIGTERM before the first frame; nothing was written\n"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_ignored_signals_stay_ignored() -> None:
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with command._signals_caught():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
