@@ -21,6 +21,8 @@ from crispstream.core.pixels import Bytes
 from crispstream.runtime.restorer import Restorer
 from crispstream.runtime.stream.source import open_source
 from crispstream.train.data.sharp import IMAGES, list_media
+from crispstream.train.degrade.camera import CameraRange
+from crispstream.train.degrade.motion import MotionRange
 from crispstream.train.degrade.pipeline import Degradation
 from crispstream.train.evaluate import Restore, Sample, evaluate, read_samples, synthetic_samples
 from crispstream.train.recipes import HELD_OUT
@@ -30,6 +32,13 @@ SYNTHETIC_AT_LEAST_DB = {"edge-n": 0.5, "edge-s": 0.8}
 REAL_AT_LEAST_DB = 0.3
 FRAMES_AVERAGED = (7, 11, 15)
 FRAMES_STEPPED = 24
+YARDSTICK = Degradation(
+    MotionRange(roll_rad=0.012),
+    CameraRange((1e-5, 5e-4), (1e-4, 2e-3), 0.2, (70, 95), 0.2, (14, 25)),
+    gamma=(2.2, 2.2),
+    soft_share=0.0,
+)
+"""Written out, so that the figures do not move when the recipe's own ranges do."""
 
 
 def held_out_stills(data: Path) -> list[Path]:
@@ -40,9 +49,8 @@ def held_out_stills(data: Path) -> list[Path]:
 
 def synthetic(data: Path, longest_px: float, still_share: float) -> Iterator[Sample]:
     """Give the held-out stills under motion up to `longest_px` of the sharp image."""
-    usual = Degradation()
-    motion = replace(usual.motion, longest_px=longest_px, still_share=still_share)
-    yield from synthetic_samples(held_out_stills(data), replace(usual, motion=motion), seed=1)
+    motion = replace(YARDSTICK.motion, longest_px=longest_px, still_share=still_share)
+    yield from synthetic_samples(held_out_stills(data), replace(YARDSTICK, motion=motion), seed=1)
 
 
 def real(data: Path) -> Iterator[Sample]:
@@ -93,7 +101,7 @@ def main() -> None:
     settings = {
         "held_out_stills": [path.name for path in held_out_stills(chosen.data)],
         "frames_averaged": FRAMES_AVERAGED,
-        "degradation": asdict(Degradation()),
+        "degradation": asdict(YARDSTICK),
     }
     publish(result("quality", settings=settings, figures=figures, limits=limits), chosen)
 

@@ -115,8 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = _exit_code(arguments)
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader (`| head`) has left. Python flushes again at exit: give it a place to.
+    except OSError:
+        # The reader (`| head`) or the terminal has left. Python flushes again at exit: give it a place to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 

@@ -8,7 +8,9 @@ import typer
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Recipe: edge-n, edge-s, edge-m, edge-n-smoke.")],
+    recipe: Annotated[
+        str, typer.Argument(help="edge-n, -s or -m; edge-n-tune, edge-s-tune; edge-n-smoke.")
+    ],
     data: Annotated[
         list[Path], typer.Option(help="Folder of sharp images or videos; may be repeated.")
     ],

@@ -81,6 +81,18 @@ def edge_s() -> Recipe:
     return Recipe("edge-s", steps=20_000, pool=PoolPlan(exclude=HELD_OUT))
 
 
+@RECIPES.register("edge-n-tune")
+def edge_n_tune() -> Recipe:
+    """A last stage for edge-n, to be started --from a checkpoint."""
+    return replace(edge_n(), steps=7_500, learning_rate=1e-3)
+
+
+@RECIPES.register("edge-s-tune")
+def edge_s_tune() -> Recipe:
+    """A last stage for edge-s, to be started --from a checkpoint."""
+    return replace(edge_s(), steps=4_500, learning_rate=6e-4)
+
+
 @RECIPES.register("edge-m")
 def edge_m() -> Recipe:
     """The largest: for a GPU."""
@@ -111,7 +123,13 @@ def recipe_from_dict(content: dict[str, Any]) -> Recipe:
     camera = CameraRange(**{k: _tuple(v) for k, v in degradation["camera"].items()})
     plan = PoolPlan(
         **{k: _tuple(v) for k, v in pool.items()},
-        degradation=Degradation(motion, camera, _tuple(degradation["gamma"])),
+        degradation=Degradation(
+            motion,
+            camera,
+            _tuple(degradation.get("gamma", (2.2, 2.2))),
+            degradation.get("soft_share", 0.0),
+            _tuple(degradation.get("soft_px", (0.5, 2.5))),
+        ),
     )
     return Recipe(**{**content, "pool": plan})
 

@@ -16,7 +16,7 @@ from crispstream.train.recipes import build_recipe, recipe_as_dict
 def test_a_recipe_of_another_version_is_said(tmp_path: Path, change: str) -> None:
     recipe = recipe_as_dict(build_recipe("edge-n"))
     if change == "lacks a field":
-        del recipe["pool"]["degradation"]["gamma"]
+        del recipe["pool"]["degradation"]["motion"]
     else:
         recipe["colour"] = "blue"
     about = {"format": 1, "recipe": recipe, "steps_done": 1, "data": []}

@@ -100,7 +100,7 @@ def test_bytes_survive_the_way_to_linear_light_and_back():
 
 
 def test_a_pair_is_four_to_one_aligned_and_repeatable():
-    degradation = Degradation(MotionRange(longest_px=8, still_share=1.0), QUIET)
+    degradation = Degradation(MotionRange(longest_px=8, still_share=1.0), QUIET, soft_share=0.0)
     margin = degradation.margin_px()
     sharp = cv2.GaussianBlur(
         np.random.default_rng(6).integers(0, 256, (64 + 2 * margin, 96 + 2 * margin, 3), np.uint8),
@@ -128,3 +128,13 @@ def test_a_pair_is_four_to_one_aligned_and_repeatable():
 def test_ranges_that_cannot_be_drawn_from_are_refused(bad):
     with pytest.raises(ValueError, match=r"MotionRange|CameraRange"):
         bad()
+
+
+def test_a_soft_scene_is_soft_in_its_truth_too():
+    sharp = np.random.default_rng(8).integers(0, 256, (160, 160, 3), np.uint8)
+    motion = MotionRange(longest_px=8, still_share=1.0)
+    soft = Degradation(motion, QUIET, soft_share=1.0, soft_px=(2.0, 2.0))
+    crisp = Degradation(motion, QUIET, soft_share=0.0)
+    _, soft_hr = soft.pair(sharp, np.random.default_rng(9))
+    _, crisp_hr = crisp.pair(sharp, np.random.default_rng(9))
+    assert soft_hr.std() < 0.3 * crisp_hr.std()

@@ -25,15 +25,15 @@ Floats = npt.NDArray[np.float32]
 class CameraRange:
     """How noisy and how compressed frames are."""
 
-    shot_noise: tuple[float, float] = (1e-5, 1e-3)
+    shot_noise: tuple[float, float] = (1e-5, 5e-4)
     """Variance per unit of linear signal, drawn log-uniformly."""
-    read_noise: tuple[float, float] = (1e-4, 3e-3)
+    read_noise: tuple[float, float] = (1e-4, 2e-3)
     """Standard deviation in linear light, drawn log-uniformly."""
-    jpeg_share: float = 0.3
+    jpeg_share: float = 0.2
     """Share of frames that pass through JPEG."""
     jpeg_quality: tuple[int, int] = (70, 95)
     """JPEG quality, 0 to 100."""
-    h264_share: float = 0.3
+    h264_share: float = 0.2
     """Share of frames that pass through H.264."""
     h264_crf: tuple[int, int] = (14, 25)
     """x264 constant rate factor: 0 is lossless, 51 is worst."""

@@ -11,6 +11,7 @@ then learn to take back. The noise is drawn on the usual tone curve, whatever th
 
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -31,6 +32,11 @@ class Degradation:
     """Exponent of the camera's tone curve. 1 is the plain mean of stored frames, as in GOPRO;
     2.2 is the textbook; measured responses are as steep as 3.2 in the lights."""
 
+    soft_share: float = 0.35
+    """Share of scenes that are soft before any motion: a network must not sharpen those."""
+    soft_px: tuple[float, float] = (0.5, 2.5)
+    """Standard deviation of their Gaussian softness, in pixels of the sharp image."""
+
     def margin_px(self) -> int:
         """Return how much wider than its crop a picture should be, on each side."""
         return int(np.ceil(self.motion.longest_px * 0.75 / SCALE)) * SCALE
@@ -41,6 +47,9 @@ class Degradation:
         `sharp_hwc` is [4h+2m, 4w+2m, 3] with m = `margin_px()`; lr is [h,w,3], hr [4h,4w,3].
         """
         margin = self.margin_px()
+        if rng.random() < self.soft_share:
+            softness = cv2.GaussianBlur(sharp_hwc, (0, 0), rng.uniform(*self.soft_px))
+            sharp_hwc = np.asarray(softness, np.uint8)
         inside = slice(margin, -margin) if margin else slice(None)
         height, width = sharp_hwc.shape[:2]
         path = camera_path(rng, self.motion)
