@@ -46,6 +46,7 @@ FILES = {
     "CHANGELOG.md": "what changed, version by version",
     "CONTRIBUTING.md": "how to change it",
     "LICENSE": "Apache-2.0",
+    "MANIFEST.in": "what a source archive carries besides the packages",
     "Makefile": "demo, test, lint, types, bundles; make help lists them",
     "README.md": "this page",
     "constraints.txt": "the exact versions that were tested",
