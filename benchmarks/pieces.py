@@ -9,15 +9,15 @@ from pathlib import Path
 
 from common import sample_frames, write_looped_sample
 
-from crispstream.core.machine import usable_cores
 from crispstream.core.pixels import SCALE, Bytes
+from crispstream.runtime.engine.choose import frames_side_by_side
 from crispstream.runtime.frame import Frame
 from crispstream.runtime.restorer import Restorer
 from crispstream.runtime.stream.loop import StreamReport, run_stream
 from crispstream.runtime.stream.sink import open_sink
 from crispstream.runtime.stream.source import open_source
 
-SIDE_BY_SIDE = min(usable_cores(), 4)
+SIDE_BY_SIDE = frames_side_by_side()
 """Frames worked on at once, as `crispstream run` has it for files."""
 
 

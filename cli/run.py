@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 
 # Frames that may be with the sink while the restorer goes on: rides out an encoder's slow frame.
 _FRAMES_WITH_SINK = 2
-# From this many cores on, threads inside operators pay and fewer frames are held; below it the
-# cores would not divide evenly, and some would idle.
-_MANY_CORES = 8
-_SIDE_BY_SIDE_OF_MANY = 4
 _CPU_BACKENDS = ("auto", "onnxruntime")
 _SIGNALLED = 128  # a shell's exit code for a process that a signal ended, plus its number
 _REDRAW_SECONDS = 0.1
@@ -129,12 +125,9 @@ def _side_by_side(policy: str, backend: str, threads: int | None) -> int:
 
     Only the CPU gains: a GPU is kept busy by one.
     """
-    from crispstream.core.machine import usable_cores
+    from crispstream.runtime.engine.choose import frames_side_by_side
 
-    if policy != "all" or backend not in _CPU_BACKENDS:
-        return 1
-    cores = threads or usable_cores()
-    return cores if cores < _MANY_CORES else _SIDE_BY_SIDE_OF_MANY
+    return frames_side_by_side(threads) if policy == "all" and backend in _CPU_BACKENDS else 1
 
 
 def _close_loaded(loading: "Future[Restorer]") -> None:

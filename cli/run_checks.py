@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from crispstream.core.errors import UsageError
+from crispstream.core.files import IMAGE_EXTENSIONS
 
 _REPORT_ENDINGS = (".json", ".html", ".htm")
 
@@ -52,8 +53,6 @@ def check_one_image(sink: str, source: str, frame_count: int | None, limit: int 
     Raises:
         UsageError: if the source has more, by all that is known of it.
     """
-    from crispstream.runtime.stream.source import IMAGE_EXTENSIONS
-
     path = Path(sink)
     if "://" in sink or path.suffix.lower() not in IMAGE_EXTENSIONS or path.is_dir():
         return

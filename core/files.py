@@ -6,6 +6,9 @@ import os
 import tempfile
 from pathlib import Path
 
+IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+"""Endings of the still pictures the kit reads and writes."""
+
 
 def sha256_of(data: bytes) -> str:
     """Return the SHA-256 of `data` as 64 hexadecimal digits.

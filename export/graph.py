@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from crispstream.core.pixels import SCALE
-from crispstream.train.models.base import base_kernel
+from crispstream.train.models.base import base_kernel, base_subpixels
 from crispstream.train.models.blocks import fuse_convolutions
 from crispstream.train.models.edge import Edge
 
@@ -52,8 +52,7 @@ class ByteGraph(nn.Module):
         """Return the restored grey levels plus 1/2 before the clip, fp32 [1,48,H,W]."""
         levels = frame.to(torch.float32).permute(0, 3, 1, 2)
         residual = self.body.residual((levels * (1 / 255)).to(self.dtype))  # type: ignore[operator]
-        edged = functional.pad(levels, (1, 1, 1, 1), mode="replicate")
-        base = functional.conv2d(edged, self.base, self.rounding)
+        base = base_subpixels(levels, self.base, self.rounding)
         total: Tensor = residual.to(torch.float32) + base
         return total
 

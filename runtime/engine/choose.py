@@ -5,6 +5,7 @@ from pathlib import Path
 
 from crispstream.core.bundle import Bundle, Graph
 from crispstream.core.errors import UsageError
+from crispstream.core.machine import usable_cores
 
 from .backends.base import Backend
 
@@ -13,6 +14,11 @@ BUNDLES = Path(__file__).parents[1] / "bundles"
 
 BACKENDS = ("auto", "onnxruntime", "onnxruntime-cuda")
 """What can run a bundle today; "auto" is onnxruntime on the CPU."""
+
+# From this many cores on, threads inside operators pay and fewer frames are held; below it the
+# cores would not divide evenly, and some would idle.
+_MANY_CORES = 8
+_SIDE_BY_SIDE_OF_MANY = 4
 
 _PREFERRED = {
     "onnxruntime": ("fp32",),
@@ -79,6 +85,15 @@ def choose_graph(bundle: Bundle, precision: str, backend: str) -> Graph:
             f"not for {backend}; choose --precision {' or '.join(fit) or 'of another bundle'}"
         )
     return graph
+
+
+def frames_side_by_side(threads: int | None = None) -> int:
+    """Return how many frames at once give the most frames a second on the CPU.
+
+    `threads` is how many it may use, by default every usable core.
+    """
+    cores = threads or usable_cores()
+    return cores if cores < _MANY_CORES else _SIDE_BY_SIDE_OF_MANY
 
 
 def open_backend(

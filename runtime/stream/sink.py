@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crispstream.core.errors import UsageError
+from crispstream.core.files import IMAGE_EXTENSIONS
 from crispstream.runtime.frame import Frame, StreamInfo
-
-from .source import IMAGE_EXTENSIONS
 
 VIDEO_EXTENSIONS = (".mp4", ".mov", ".m4v", ".mkv")
 

@@ -6,9 +6,8 @@ from typing import Protocol
 
 from crispstream.core.clock import Clock, monotonic_ns
 from crispstream.core.errors import UsageError
+from crispstream.core.files import IMAGE_EXTENSIONS
 from crispstream.runtime.frame import Frame, StreamInfo
-
-IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
 class Source(Protocol):

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 
 from crispstream.core.errors import TrainError, UsageError
+from crispstream.core.files import IMAGE_EXTENSIONS
 from crispstream.core.pixels import Bytes
 
-IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+IMAGES = frozenset(IMAGE_EXTENSIONS)
 VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-SCALE = 4
+from crispstream.core.pixels import SCALE
 
 
 def bilinear_taps() -> Tensor:
@@ -33,6 +33,7 @@ def base_kernel() -> Tensor:
     return kernel.reshape(3 * SCALE * SCALE, 3, 3, 3)
 
 
-def base_subpixels(x_bchw: Tensor, kernel: Tensor) -> Tensor:
+def base_subpixels(x_bchw: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return the enlarged frame as sub-pixels, [B,3,H,W] -> [B,48,H,W]; borders repeat."""
-    return functional.conv2d(functional.pad(x_bchw, (1, 1, 1, 1), mode="replicate"), kernel)
+    edged = functional.pad(x_bchw, (1, 1, 1, 1), mode="replicate")
+    return functional.conv2d(edged, kernel, bias)

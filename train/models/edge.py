@@ -20,7 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .base import SCALE, base_kernel, base_subpixels
+from crispstream.core.pixels import SCALE
+
+from .base import base_kernel, base_subpixels
 from .blocks import RepConv
 from .registry import MODELS
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from crispstream.core.clock import Clock
 from crispstream.core.errors import SourceError, UsageError
+from crispstream.core.files import IMAGE_EXTENSIONS
 from crispstream.runtime.frame import Colour, Frame, StreamInfo
-from crispstream.runtime.stream.source import IMAGE_EXTENSIONS
 
 _USUAL_RATE = 25.0
 
