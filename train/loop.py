@@ -96,7 +96,7 @@ class Training(lightning.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of one batch."""
         lr, hr = (images.to(torch.float32) / 255 for images in batch)
-        loss = charbonnier(self.network(lr), hr)
+        loss = charbonnier(self.network(lr).restored(), hr)
         self.log("loss", loss, prog_bar=True)
         return loss
 

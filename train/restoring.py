@@ -19,7 +19,7 @@ def restoring(network: nn.Module) -> Callable[[Bytes], Bytes]:
         padded = np.empty((*padded_size(height, width, multiple), 3), np.uint8)
         pad_reflect(frame_hwc, padded)
         x = torch.from_numpy(padded).permute(2, 0, 1)[None].to(torch.float32) / 255
-        levels = network(x)[0].permute(1, 2, 0).numpy() * 255
+        levels = network(x).restored()[0].permute(1, 2, 0).numpy() * 255
         return round_to_bytes(levels[: height * SCALE, : width * SCALE])
 
     return restore

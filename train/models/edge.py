@@ -14,6 +14,7 @@ and what fills a 512-bit register. No normalisation and a dozen layers keep valu
 from FP16's limit.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +25,7 @@ from crispstream.core.pixels import SCALE
 
 from .base import base_kernel, base_subpixels
 from .blocks import RepConv
-from .registry import MODELS
+from .registry import MODELS, NO_MAPS, Outputs
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,10 @@ class Edge(nn.Module):
         out: Tensor = self.tail(self.sharpen(features) + _double(gated))
         return out
 
-    def forward(self, x_bchw: Tensor) -> Tensor:
-        """Restore a batch of frames."""
+    def forward(self, x_bchw: Tensor, maps: Mapping[str, Tensor] = NO_MAPS) -> Outputs:
+        """Restore a batch of frames; `maps` are not used."""
         subpixels = self.residual(x_bchw) + base_subpixels(x_bchw, self.base)
-        return functional.pixel_shuffle(subpixels, SCALE)
+        return Outputs(functional.pixel_shuffle(subpixels, SCALE))
 
 
 def _stack(channels: int, depth: int) -> nn.Sequential:
