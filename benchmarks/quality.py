@@ -25,7 +25,7 @@ from crispstream.train.degrade.camera import CameraRange
 from crispstream.train.degrade.motion import MotionRange
 from crispstream.train.degrade.pipeline import Degradation
 from crispstream.train.evaluate import Restore, Sample, evaluate, read_samples, synthetic_samples
-from crispstream.train.recipes import HELD_OUT
+from crispstream.train.recipes.edge import HELD_OUT
 from examples.make_sample import expose, load_response
 
 SYNTHETIC_AT_LEAST_DB = {"edge-n": 0.5, "edge-s": 0.8}

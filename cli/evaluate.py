@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crispstream.core.errors import UsageError
+
 if TYPE_CHECKING:
-    from crispstream.train.evaluate import Restore, Score
+    from torch import nn
+
+    from crispstream.train.evaluate import Restore
+    from crispstream.train.judging import Answering
+
+PROTOCOLS = {
+    "gfn": "RGB without 6 px at the border, SSIM of the volume",
+    "cnlrn": "RGB without 4 px at the border",
+    "cmos": "luma",
+    "cmsc": "luma without 4 px at the border",
+}
+Figures = dict[str, Any]
+
+COLUMNS = (
+    ("model", "model", "{}"),
+    ("frames", "frames", "{}"),
+    ("psnr_db", "PSNR dB", "{:.2f}"),
+    ("ssim", "SSIM", "{:.4f}"),
+    ("gain_db", "over bicubic dB", "{:+.2f}"),
+    ("worst", "worst sample", "{}"),
+    ("worst_gain_db", "there", "{:+.2f}"),
+    ("sigma_psnr_db", "blur PSNR dB", "{:.2f}"),
+    ("sigma_ssim", "blur SSIM", "{:.4f}"),
+    ("mean_iou", "mIoU", "{:.2%}"),
+)
+"""Of the table: figure, title, format. Columns without any figure are left out."""
 
 
 def evaluate(
@@ -25,34 +52,111 @@ def evaluate(
         ),
     ],
     seed: Annotated[int, typer.Option(help="Seed of the synthetic blur.")] = 1,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="Judge as a paper did, on given pairs: gfn, cnlrn, cmos or cmsc. "
+            "cmos also reads the five groups of a BSR test set."
+        ),
+    ] = None,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Checkpoints: the mean over eight turned frames.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line only.")] = False,
 ) -> None:
     """Judge models against the truth: PSNR and SSIM on bytes, and the gain over bicubic."""
+    from crispstream.train.judging import bsr_split
+
+    if protocol is not None and protocol not in PROTOCOLS:
+        raise UsageError(f"there is no protocol '{protocol}'; known: {', '.join(PROTOCOLS)}")
+    split = bsr_split(data) if protocol == "cmos" else None
+    if split is not None:
+        rows = _judge_groups(models, split, ensemble=ensemble, quiet=as_json)
+    else:
+        rows = _judge(models, data, seed, protocol, ensemble=ensemble, quiet=as_json)
+    _show([{**row, "protocol": protocol or "plain"} for row in rows], protocol, as_json)
+
+
+def _judge(
+    models: list[str], data: Path, seed: int, protocol: str | None, *, ensemble: bool, quiet: bool
+) -> list[Figures]:
+    """Judge restored frames."""
+    from dataclasses import asdict
+
+    from crispstream.core.metrics import CONVENTIONS
     from crispstream.train.evaluate import evaluate as judge
-    from crispstream.train.evaluate import read_samples
+    from crispstream.train.evaluate import read_pairs, read_samples
 
     with ExitStack() as stack:
-        restorers = {name: stack.enter_context(_restoring(name)) for name in models}
-        scores = judge(restorers, read_samples(data, seed), _progress(stack, quiet=as_json))
-    _show(scores, as_json)
+        restorers = {n: stack.enter_context(_restoring(n, ensemble=ensemble)) for n in models}
+        samples = read_samples(data, seed) if protocol is None else read_pairs(data)
+        convention = CONVENTIONS[protocol or "plain"]
+        scores = judge(restorers, samples, _progress(stack, quiet=quiet), convention)
+    return [asdict(score) for score in scores]
+
+
+def _judge_groups(models: list[str], split: Path, *, ensemble: bool, quiet: bool) -> list[Figures]:
+    """Judge restored frames and estimated maps."""
+    from dataclasses import asdict
+
+    from crispstream.train.judging import judge_groups
+
+    if ensemble:
+        raise UsageError("the five groups are judged without self-ensemble; leave out --ensemble")
+    with ExitStack() as stack:
+        answering = {name: stack.enter_context(_answering(name)) for name in models}
+        verdicts = judge_groups(answering, split, _progress(stack, quiet=quiet))
+    found = []
+    for name, verdict in verdicts.items():
+        parts = [asdict(part) for part in (verdict.restored, verdict.maps) if part is not None]
+        figures: Figures = {"model": name}
+        for part in parts:
+            figures |= part
+        found.append(figures)
+    return found
 
 
 @contextmanager
-def _restoring(name: str) -> Iterator[Restore]:
+def _restoring(name: str, *, ensemble: bool) -> Iterator[Restore]:
     """Turn any of the three kinds of model into one frame -> frame callable."""
     if name.endswith(".safetensors"):
-        from crispstream.train.checkpoint import load_checkpoint
         from crispstream.train.restoring import restoring
 
-        yield restoring(load_checkpoint(Path(name)).network())
+        yield restoring(_network(name), ensemble=ensemble)
         return
+    # Bicubic is the same whichever way a frame is turned.
+    if ensemble and name != "bicubic":
+        raise UsageError(
+            f"--ensemble takes the mean before rounding, and the bundle '{name}' gives bytes; "
+            "judge its checkpoint, or leave out --ensemble"
+        )
     from crispstream.runtime.restorer import Restorer
 
     with Restorer.open(name) as restorer:
         yield lambda frame: restorer.restore(frame).copy()
 
 
-def _progress(stack: ExitStack, *, quiet: bool):  # type: ignore[no-untyped-def]  # noqa: ANN202
+@contextmanager
+def _answering(name: str) -> Iterator[Answering]:
+    """Turn any of the three kinds of model into one that is asked for maps too."""
+    from crispstream.train.judging import Answer
+
+    if name.endswith(".safetensors"):
+        from crispstream.train.restoring import answering
+
+        yield answering(_network(name))
+        return
+    with _restoring(name, ensemble=False) as restore:
+        yield lambda frame, _: Answer(restore(frame))
+
+
+def _network(name: str) -> nn.Module:
+    from crispstream.train.checkpoint import load_checkpoint
+
+    return load_checkpoint(Path(name)).network()
+
+
+def _progress(stack: ExitStack, *, quiet: bool) -> Callable[[str], None]:
     from rich.console import Console
 
     if quiet:
@@ -61,25 +165,18 @@ def _progress(stack: ExitStack, *, quiet: bool):  # type: ignore[no-untyped-def]
     return lambda name: status.update(f"judging {name}")
 
 
-def _show(scores: list[Score], as_json: bool) -> None:
+def _show(rows: list[Figures], protocol: str | None, as_json: bool) -> None:
     import json
-    from dataclasses import asdict
 
     from rich.console import Console
     from rich.table import Table
 
     if as_json:
-        typer.echo(json.dumps([asdict(score) for score in scores]))
+        typer.echo(json.dumps(rows))
         return
-    table = Table("model", "frames", "PSNR dB", "SSIM", "over bicubic dB", "worst sample", "there")
-    for s in scores:
-        table.add_row(
-            s.model,
-            str(s.frames),
-            f"{s.psnr_db:.2f}",
-            f"{s.ssim:.4f}",
-            f"{s.gain_db:+.2f}",
-            s.worst,
-            f"{s.worst_gain_db:+.2f}",
-        )
+    shown = [column for column in COLUMNS if any(row.get(column[0]) is not None for row in rows)]
+    title = f"protocol {protocol}: {PROTOCOLS[protocol]}" if protocol else None
+    table = Table(*(header for _, header, _ in shown), title=title)
+    for row in rows:
+        table.add_row(*("-" if row.get(k) is None else form.format(row[k]) for k, _, form in shown))
     Console().print(table)

@@ -15,8 +15,10 @@ import typer
 from crispstream.core.errors import CrispstreamError, EngineError
 
 from .build import build
+from .data import data_app
 from .evaluate import evaluate
 from .export import export
+from .import_weights import import_weights
 from .inspect import inspect
 from .run import run
 from .train import train
@@ -31,7 +33,10 @@ COMMANDS: tuple[tuple[Callable[..., object], str], ...] = (
     (evaluate, "crispstream evaluate edge-n bicubic --data examples/media/pairs"),
     (train, "crispstream train edge-n --data photos -o runs/edge-n"),
     (export, "crispstream export runs/edge-n/edge-n.safetensors -o bundles/edge-n"),
+    (import_weights, "crispstream import gfn GFN.pth -o runs/gfn.safetensors"),
 )
+NAMES: dict[Callable[..., object], str] = {import_weights: "import"}
+"""Commands whose name is a word that Python keeps for itself."""
 
 app = typer.Typer(
     name="crispstream",
@@ -69,7 +74,8 @@ def options(
 
 
 for _function, _example in COMMANDS:
-    app.command(epilog=f"Example: {_example}")(_function)
+    app.command(NAMES.get(_function), epilog=f"Example: {_example}")(_function)
+app.add_typer(data_app, name="data")
 
 
 def _sentence(error: CrispstreamError) -> str:

@@ -9,10 +9,18 @@ import typer
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="edge-n, -s or -m; edge-n-tune, edge-s-tune; edge-n-smoke.")
+        str,
+        typer.Argument(
+            help="edge-n, edge-s, edge-m; gfn, ms2net, cnlrn, cmsc, cmos-nyuv2 and others: a wrong "
+            "name prints all. With -smoke: a short trial on a laptop."
+        ),
     ],
     data: Annotated[
-        list[Path], typer.Option(help="Folder of sharp images or videos; may be repeated.")
+        list[Path],
+        typer.Option(
+            help="Folder of sharp images or videos, may be repeated; for the published recipes "
+            "the data set they name, made by `crispstream data build`."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for the checkpoint and the logs.")
@@ -20,7 +28,9 @@ def train(
     start: Annotated[
         Path | None, typer.Option("--from", help="Checkpoint to start from: fine-tuning.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps instead of the recipe's.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of each stage, instead of the recipe's.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted run in --output.")
     ] = False,
@@ -41,20 +51,16 @@ def train(
     ),
 ) -> None:
     """Train a network. TensorBoard logs are written beside the checkpoint."""
-    from dataclasses import replace
-
     from crispstream.core.optional import require
 
     require("torch", "train")
     require("lightning", "train")
     from crispstream.train.loop import train as learn
-    from crispstream.train.recipes import build_recipe
+    from crispstream.train.recipes.registry import build_recipe, with_steps, without_files
 
-    chosen = build_recipe(recipe)
-    left_out = (*chosen.pool.exclude, *(exclude or ()))
-    chosen = replace(
-        chosen, steps=steps or chosen.steps, pool=replace(chosen.pool, exclude=left_out)
-    )
+    chosen = without_files(build_recipe(recipe), exclude or ())
+    if steps:
+        chosen = with_steps(chosen, steps)
     path = learn(
         chosen,
         data,

@@ -1,10 +1,25 @@
-"""Settings every test shares: what happens to GPU tests on a machine without one."""
+"""Settings every test shares: torch's threads, and what happens to GPU tests without a GPU."""
 
 import importlib
 import importlib.util
 import os
+import sys
+from collections.abc import Iterator
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def one_torch_thread() -> Iterator[None]:
+    """Keep torch to one thread: tiny layers shared out over busy cores only wait for each other."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def why_no_gpu() -> str:

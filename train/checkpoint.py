@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from crispstream.core.errors import TrainError, UsageError
 
 from .models.registry import build_network
-from .recipes import Recipe, recipe_as_dict, recipe_from_dict
+from .recipes.recipe import Recipe, recipe_as_dict, recipe_from_dict
 
 FORMAT = 1
 

@@ -13,7 +13,7 @@ from crispstream.cli import main as command_line
 from crispstream.core.errors import CrispstreamError, EngineError, SourceError, UsageError
 
 ROOT = Path(__file__).parents[2]
-NAMES = [function.__name__ for function, _ in command_line.COMMANDS]
+NAMES = [command_line.NAMES.get(do, do.__name__) for do, _ in command_line.COMMANDS]
 
 
 def crispstream(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -41,7 +41,7 @@ def raising(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
 def test_help_lists_every_command() -> None:
     done = crispstream("--help")
     assert done.returncode == 0, done.stderr
-    for name in NAMES:
+    for name in [*NAMES, "data"]:
         assert f" {name} " in done.stdout
 
 

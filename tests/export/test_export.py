@@ -21,7 +21,7 @@ from crispstream.export.parity import check_parity, same_outputs
 from crispstream.export.surgery import simplified, without_output
 from crispstream.train.checkpoint import Checkpoint
 from crispstream.train.models.registry import build_network
-from crispstream.train.recipes import build_recipe
+from crispstream.train.recipes.registry import build_recipe
 from crispstream.train.restoring import restoring
 from tests.helpers.pictures import soft_picture
 

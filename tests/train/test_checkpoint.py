@@ -9,14 +9,15 @@ from safetensors.torch import save_file
 
 from crispstream.core.errors import TrainError
 from crispstream.train.checkpoint import load_checkpoint
-from crispstream.train.recipes import build_recipe, recipe_as_dict
+from crispstream.train.recipes.recipe import recipe_as_dict
+from crispstream.train.recipes.registry import build_recipe
 
 
 @pytest.mark.parametrize("change", ["lacks a field", "has another"])
 def test_a_recipe_of_another_version_is_said(tmp_path: Path, change: str) -> None:
     recipe = recipe_as_dict(build_recipe("edge-n"))
     if change == "lacks a field":
-        del recipe["pool"]["degradation"]["motion"]
+        del recipe["model"]
     else:
         recipe["colour"] = "blue"
     about = {"format": 1, "recipe": recipe, "steps_done": 1, "data": []}

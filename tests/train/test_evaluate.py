@@ -6,8 +6,8 @@ import pytest
 
 from crispstream.core.bicubic import downscale_x4, upscale_x4
 from crispstream.core.errors import FrameError, UsageError
-from crispstream.core.metrics import psnr_db
-from crispstream.train.evaluate import Sample, evaluate, read_samples
+from crispstream.core.metrics import CONVENTIONS, psnr_db, ssim
+from crispstream.train.evaluate import Sample, evaluate, read_pairs, read_samples
 from tests.helpers.pictures import soft_picture, write_picture
 
 HR = soft_picture(1, 64, 96)
@@ -34,6 +34,16 @@ def test_the_worst_sample_is_named():
     assert score.frames == 2
 
 
+@pytest.mark.parametrize("name", ["gfn", "cnlrn", "cmos", "cmsc"])
+def test_every_figure_follows_the_convention(name):
+    noisy = np.clip(HR + np.random.default_rng(1).normal(0, 20, HR.shape), 0, 255).astype(np.uint8)
+    (score,) = evaluate({"noisy": lambda _: noisy}, [SAMPLE], convention=CONVENTIONS[name])
+    bicubic = psnr_db(upscale_x4(SAMPLE.lr), HR, CONVENTIONS[name])
+    assert score.psnr_db == psnr_db(noisy, HR, CONVENTIONS[name]) != psnr_db(noisy, HR)
+    assert score.ssim == ssim(noisy, HR, CONVENTIONS[name])
+    assert score.gain_db == score.psnr_db - bicubic
+
+
 def test_lr_and_hr_folders(tmp_path):
     write(tmp_path / "lr" / "a.png", SAMPLE.lr)
     write(tmp_path / "hr" / "a.png", HR)
@@ -47,6 +57,21 @@ def test_blurred_and_sharp_folders_are_reduced(tmp_path):
     write(tmp_path / "sharp" / "a.png", HR)
     (sample,) = read_samples(tmp_path)
     np.testing.assert_array_equal(sample.lr, SAMPLE.lr)
+
+
+def test_both_of_a_blurred_and_a_sharp_image_are_cut_to_whole_lr_pixels(tmp_path):
+    odd = soft_picture(2, 66, 99)
+    write(tmp_path / "blur" / "a.png", odd)
+    write(tmp_path / "sharp" / "a.png", odd)
+    (sample,) = read_pairs(tmp_path)
+    np.testing.assert_array_equal(sample.hr, odd[:64, :96])
+    np.testing.assert_array_equal(sample.lr, downscale_x4(odd[:64, :96]))
+
+
+def test_a_protocol_is_not_followed_on_pictures_that_are_blurred_here(tmp_path):
+    write_picture(tmp_path / "a.png", 0, 200, 240)
+    with pytest.raises(UsageError, match="given pairs only"):
+        read_pairs(tmp_path)
 
 
 def test_sharp_pictures_are_blurred_the_same_way_every_time(tmp_path):

@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.utils.data import default_collate
 
 from crispstream.core.errors import TrainError, UsageError
 from crispstream.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from crispstream.train.data.patches import PatchSet, as_floats
 from crispstream.train.data.pool import PoolPlan, build_pool
+from crispstream.train.data.samples import PoolSamples
 from crispstream.train.degrade.motion import MotionRange
 from crispstream.train.degrade.pipeline import Degradation
-from crispstream.train.loop import PatchSet, StoppedError, Training, train
+from crispstream.train.loop import train
 from crispstream.train.losses import charbonnier
-from crispstream.train.models.registry import build_network
-from crispstream.train.recipes import (
-    RECIPES,
-    Recipe,
-    build_recipe,
-    recipe_as_dict,
-    recipe_from_dict,
-)
+from crispstream.train.models.registry import build_network, network_names
+from crispstream.train.recipes.recipe import Recipe, recipe_as_dict, recipe_from_dict
+from crispstream.train.recipes.registry import build_recipe, recipe_names
 from crispstream.train.restoring import restoring
+from crispstream.train.runs import StoppedError
+from crispstream.train.task import Training
 from tests.helpers.pictures import soft_picture, write_picture
 
 SHORT = Recipe(
@@ -38,6 +38,17 @@ SHORT = Recipe(
 )
 
 
+def patches_of(pool):
+    return PatchSet(
+        PoolSamples(pool),
+        ("lr", "hr"),
+        items=SHORT.steps * SHORT.batch,
+        patch_px=SHORT.patch_px,
+        augment=SHORT.augment,
+        seed=SHORT.seed,
+    )
+
+
 @pytest.fixture
 def pictures(tmp_path):
     for seed in range(2):
@@ -45,11 +56,11 @@ def pictures(tmp_path):
     return tmp_path / "pictures"
 
 
-@pytest.mark.parametrize("name", RECIPES.names())
+@pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_survives_json_and_names_a_network(name):
     recipe = build_recipe(name)
     assert recipe_from_dict(json.loads(json.dumps(recipe_as_dict(recipe)))) == recipe
-    assert build_network(recipe.model).size_multiple == 4
+    assert {stage.model for stage in recipe.stages()} <= set(network_names())
 
 
 @pytest.mark.parametrize("name", ["edge-n", "edge-s", "edge-m", "edge-n-smoke"])
@@ -104,11 +115,9 @@ def test_training_learns_logs_and_saves(pictures, tmp_path):
     assert list((tmp_path / "run" / "tensorboard").rglob("events*"))
     torch.manual_seed(SHORT.seed)
     fresh = build_network("edge-n").eval()
-    patches = PatchSet(next((tmp_path / "cache").iterdir()), SHORT)
-    lr, hr = (
-        torch.stack(part).float() / 255
-        for part in zip(*map(patches.__getitem__, range(32)), strict=True)
-    )
+    patches = patches_of(next((tmp_path / "cache").iterdir()))
+    batch = as_floats(default_collate([patches[k] for k in range(32)]))
+    lr, hr = batch["lr"], batch["hr"]
     with torch.inference_mode():
         before, after = charbonnier(fresh(lr).hr, hr), charbonnier(loaded.network()(lr).hr, hr)
     assert after < before
@@ -186,7 +195,7 @@ def no_training(*_, **__):
 
 @pytest.mark.parametrize("name", ["last.ckpt", "edge-n.safetensors"])
 def test_an_earlier_run_is_not_overwritten(tmp_path, monkeypatch, name):
-    monkeypatch.setattr("crispstream.train.loop.build_pool", no_training)
+    monkeypatch.setattr("crispstream.train.loop.open_samples", no_training)
     (tmp_path / name).write_text("precious")
     with pytest.raises(UsageError, match=f"{name}.*--resume.*--overwrite"):
         train(SHORT, [tmp_path], tmp_path, cache=tmp_path)
@@ -206,7 +215,7 @@ def test_overwriting_begins_anew(pictures, tmp_path):
 
 
 def test_weights_of_another_network_and_an_unwritable_place_are_said_first(tmp_path, monkeypatch):
-    monkeypatch.setattr("crispstream.train.loop.build_pool", no_training)
+    monkeypatch.setattr("crispstream.train.loop.open_samples", no_training)
     other = tmp_path / "n.safetensors"
     save_checkpoint(other, Checkpoint(SHORT, dict(build_network("edge-n").state_dict()), 1, ()))
     with pytest.raises(UsageError, match=r"'edge-n'.*trains 'edge-s'"):
@@ -219,12 +228,12 @@ def test_weights_of_another_network_and_an_unwritable_place_are_said_first(tmp_p
 
 def test_patches_are_aligned_repeatable_and_differ(pictures, tmp_path):
     still = replace(SHORT.pool, degradation=Degradation(MotionRange(still_share=1.0)))
-    patches = PatchSet(build_pool([pictures], still, tmp_path / "cache", 1), SHORT)
+    patches = patches_of(build_pool([pictures], still, tmp_path / "cache", 1))
     assert len(patches) == 120
-    lr, hr = patches[5]
+    lr, hr = patches[5]["lr"], patches[5]["hr"]
     assert (lr.shape, hr.shape) == ((3, 16, 16), (3, 64, 64))
-    torch.testing.assert_close(patches[5][0], lr)
-    assert not torch.equal(patches[6][0], lr)
+    torch.testing.assert_close(patches[5]["lr"], lr)
+    assert not torch.equal(patches[6]["lr"], lr)
     reduced = torch.nn.functional.avg_pool2d(hr.float(), 4)
     correlation = np.corrcoef(reduced.flatten(), lr.float().flatten())[0, 1]
     assert correlation > 0.8

@@ -12,7 +12,7 @@ import pytest
 from crispstream.core.errors import TrainError, UsageError
 from crispstream.train.data.pool import PoolPlan, build_pool, open_pool
 from crispstream.train.data.sharp import list_media, read_pictures
-from crispstream.train.recipes import build_recipe
+from crispstream.train.recipes.registry import build_recipe
 from tests.helpers.media import write_video
 from tests.helpers.pictures import write_picture
 
@@ -131,7 +131,7 @@ def test_pictures_that_are_too_small_for_a_crop_are_said(tmp_path):
 
 
 def test_the_page_on_data_knows_the_sizes():
-    page = (Path(__file__).parents[2] / "docs" / "your-own-data.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "your-own-data.md").read_text()
     full, smoke = (build_recipe(name).pool for name in ("edge-n", "edge-n-smoke"))
     sides = [plan.crop_px * 4 + 2 * plan.degradation.margin_px() for plan in (full, smoke)]
     assert f"{sides[0]} pixels each way ({sides[1]} for `edge-n-smoke`" in page

@@ -1,0 +1,110 @@
+"""`crispstream data`: published data sets in the form that the recipes learn from."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+INTERRUPTED = 130  # 128 + SIGINT, what shells expect
+
+# Equal to those of the builders, which would load NumPy and OpenCV for a page of help.
+LAYOUTS = {
+    "lr-gopro": "SRC/{train,test}/<sequence>/{sharp,blur_gamma}/<frame>.png",
+    "lr-koehler": (
+        "SRC/**/Blurry<picture>_<trajectory>.png and SRC/**/GroundTruth<picture>_<trajectory>_"
+        "<frame>.png, in any folders"
+    ),
+    "reds": (
+        "SRC/train/{train_sharp,train_blur_bicubic/X4,train_sharp_bicubic/X4}/<sequence>/"
+        "<frame>.png and SRC/val/{val_sharp,val_blur_bicubic/X4}/<sequence>/<frame>.png, or "
+        "CNLRN's SRC/train_240/{sharp,blur_bicubic_X4,sharp_bicubic_X4}/<sequence>/<frame>.png "
+        "and SRC/Val300/{sharp,blur_bicubic_X4}/<sequence>_<frame>.png"
+    ),
+    "sisr": "SRC/train/**/<picture> (sharp; any folders) and SRC/test/<set>/<picture> (Set5, ...)",
+    "nyuv2-bsr": (
+        "SRC/{train,test}/{rgb,depth,label}/<picture>.png, unpacked from nyu_depth_v2_labeled.mat: "
+        "depth in 16 bits and millimetres, labels 1 to 40 and 0 for none"
+    ),
+    "cityscapes-bsr": (
+        "SRC/{leftImg8bit,disparity,camera,gtFine}/{train,val,test}/<city>/<picture>_"
+        "{leftImg8bit.png,disparity.png,camera.json,gtFine_labelTrainIds.png}"
+    ),
+}
+EXAMPLE = "crispstream data build lr-gopro GOPRO_Large data/lr-gopro --workers 8"
+PAGE = "\n\n".join(
+    ["What SRC holds, by KIND:"]
+    + [f"{kind}: {layout}" for kind, layout in LAYOUTS.items()]
+    + [f"Example: {EXAMPLE}"]
+)
+
+data_app = typer.Typer(
+    help="Build the data sets that the published systems learn from.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@data_app.callback()
+def options() -> None:
+    """Build the data sets that the published systems learn from."""
+
+
+@data_app.command(epilog=PAGE)
+def build(
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help=f"Which data set: {', '.join(LAYOUTS)}.")
+    ],
+    src: Annotated[
+        Path, typer.Argument(metavar="SRC", help="Folder of the unpacked data set, only read.")
+    ],
+    dst: Annotated[
+        Path,
+        typer.Argument(metavar="DST", help="Folder to build in: new, or of an earlier build."),
+    ],
+    workers: Annotated[int, typer.Option(min=1, help="Processes that work at once.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line only.")] = False,
+) -> None:
+    """Build a data set from its official folders; run it again to go on after an interruption."""
+    from crispstream.train.data.builders import BUILDERS, build_data_set, summary_of
+
+    try:
+        build_data_set(kind, src, dst, workers=workers, progress=_teller(quiet=as_json))
+    except KeyboardInterrupt:
+        typer.echo(f"\nstopped; '{dst}' keeps what is done: run the same command again", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    summary = summary_of(dst)
+    if as_json:
+        typer.echo(json.dumps({"data_set": str(dst), **summary}))
+        return
+    about = BUILDERS.get(kind)()
+    typer.echo(f"{_sentence(dst, summary, about.whole)}; {_next(dst, summary, about.recipe)}")
+
+
+def _teller(*, quiet: bool) -> Callable[[str], None]:
+    """Return what shows one line on stderr: renewed on a terminal, a line each in a log."""
+    from rich.console import Console
+
+    console = Console(stderr=True, quiet=quiet)
+    end = "\r" if console.is_terminal else "\n"
+    return lambda text: console.print(text, end=end)
+
+
+def _sentence(dst: Path, summary: dict[str, Any], whole: int) -> str:
+    """Return what was made, and of how much: a layout may be complete and still lack sequences."""
+    known = f" (the published set has {whole:,})" if whole not in (0, summary["items"]) else ""
+    return (
+        f"{dst} is ready: {summary['items']:,} items{known} made {summary['samples']:,} training "
+        f"samples and {summary['pictures']:,} pictures, {summary['bytes'] / 1e9:.2f} GB"
+    )
+
+
+def _next(dst: Path, summary: dict[str, Any], recipe: str) -> str:
+    """Return what to do with the set."""
+    if recipe and not summary["samples"]:
+        return "nothing can be trained on it, for every picture is too small or too flat"
+    if recipe:
+        return f"next: crispstream train {recipe} --data {dst} -o runs/{recipe}"
+    return f"next: crispstream evaluate edge-s bicubic --data {dst}/test"

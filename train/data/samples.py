@@ -1,0 +1,102 @@
+"""Where training samples come from: a built set, or a pool made of whatever media there are."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from crispstream.core.errors import UsageError
+
+from .built import MANIFEST, BuiltSet
+from .defocus_pool import DefocusPlan, build_defocus_pool
+from .pool import PoolPlan, build_pool, open_pool
+
+Array = npt.NDArray[Any]
+Progress = Callable[[str], None]
+
+
+class Samples(Protocol):
+    """Samples by number; each is a few arrays [H,W,C] by field name."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What they were made from, for the record."""
+        ...
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
+
+    def sample(self, index: int) -> Mapping[str, Array]:
+        """Return one; the arrays are not to be written to."""
+        ...
+
+
+@dataclass(frozen=True)
+class BuiltPlan:
+    """A data set that `crispstream data build` has made."""
+
+    kinds: tuple[str, ...]
+    """Which kinds will do; the first is the published one."""
+
+
+Plan = PoolPlan | DefocusPlan | BuiltPlan
+
+
+class PoolSamples:
+    """The crops of a pool: `lr` and `hr`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Map the pool; nothing is read yet."""
+        self.names: tuple[str, ...] = tuple(
+            json.loads((folder / "pool.json").read_text(encoding="utf-8"))["files"]
+        )
+        self._lr, self._hr = open_pool(folder)
+
+    def __len__(self) -> int:
+        """Return the number of crops."""
+        return len(self._lr)
+
+    def sample(self, index: int) -> dict[str, Array]:
+        """Return views of one crop and its truth."""
+        return {"lr": self._lr[index], "hr": self._hr[index]}
+
+
+def open_samples(
+    plan: Plan,
+    folders: Sequence[Path],
+    cache: Path,
+    workers: int,
+    progress: Progress | None = None,
+) -> Samples:
+    """Return the samples of `plan` below `folders`; pools are built if `cache` lacks them.
+
+    Raises:
+        UsageError: if the folders hold nothing of the kind.
+        TrainError: if a file cannot be read or the cache cannot be written.
+    """
+    if isinstance(plan, BuiltPlan):
+        return _built(plan, folders)
+    if isinstance(plan, DefocusPlan):
+        return BuiltSet.open(build_defocus_pool(folders, plan, cache, workers, progress))
+    return PoolSamples(build_pool(folders, plan, cache, workers, progress))
+
+
+def _built(plan: BuiltPlan, folders: Sequence[Path]) -> BuiltSet:
+    kinds = " or ".join(plan.kinds)
+    if len(folders) != 1 or not (folders[0] / MANIFEST).is_file():
+        raise UsageError(
+            f"this recipe learns from one data set of the kind {kinds}, and --data names "
+            f"{', '.join(map(str, folders))}; make it with: crispstream data build "
+            f"{plan.kinds[0]} SRC DST, then give --data DST"
+        )
+    found = BuiltSet.open(folders[0])
+    if found.kind not in plan.kinds:
+        raise UsageError(
+            f"'{folders[0]}' is a data set of the kind {found.kind}, this recipe learns from "
+            f"{kinds}; make one with: crispstream data build {plan.kinds[0]} SRC DST"
+        )
+    return found

@@ -1,0 +1,134 @@
+"""A recipe: every choice of one training, and the form it has inside checkpoints."""
+
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, get_args, get_origin, get_type_hints
+
+from crispstream.train.data.defocus_pool import DefocusPlan
+from crispstream.train.data.pool import PoolPlan
+from crispstream.train.data.samples import BuiltPlan, Plan
+from crispstream.train.objectives import OBJECTIVES
+from crispstream.train.schedules import Schedule
+
+PLANS: dict[str, type[Plan]] = {"pool": PoolPlan, "defocus": DefocusPlan, "built": BuiltPlan}
+"""What a training may learn from, by the name that a checkpoint keeps."""
+
+AUGMENTATIONS = ("dihedral", "flip", "flip-transpose", "flip-zoom")
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """What turns gradients into steps."""
+
+    kind: str = "adam"
+    """adam, or sgd."""
+    beta_1: float = 0.9
+    """Adam's first decay; momentum of SGD."""
+    beta_2: float = 0.999
+    """Adam's second decay."""
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    """Longest gradient; 0 does not clip."""
+    rates: tuple[tuple[str, float], ...] = ()
+    """Learning rates of parameters whose names begin so; all others have the recipe's."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training, whole: saved inside each checkpoint it makes."""
+
+    model: str
+    """Name of the network."""
+    steps: int = 0
+    """Optimiser steps; 0 where `epochs` says how long."""
+    batch: int = 12
+    """Samples in a step."""
+    patch_px: int = 56
+    """Side of an LR training patch; 0 takes samples whole."""
+    learning_rate: float = 1e-3
+    """Base rate of the schedule."""
+    average_decay: float = 0.999
+    """Decay of the moving average of the weights, which is what is kept; 0 keeps the last."""
+    seed: int = 1
+    pool: Plan = field(default_factory=PoolPlan)
+    """What is learnt from."""
+    epochs: int = 0
+    """Passes over the data set, instead of steps."""
+    objective: str = "charbonnier"
+    """Name of the loss."""
+    weights: tuple[tuple[str, float], ...] = ()
+    """Weights of the parts of the loss, by name."""
+    schedule: Schedule = field(default_factory=Schedule)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    augment: str = "dihedral"
+    """dihedral: the eight flips and quarter turns. flip: left to right. flip-transpose.
+    flip-zoom: flip, and zoom by 1, 1.2 or 1.5."""
+    mixed: bool = False
+    """Train in mixed precision where there is a GPU."""
+    stage: str = ""
+    """Name of this training among the stages of a longer one."""
+    earlier: "tuple[Recipe, ...]" = ()
+    """Stages that come before."""
+    starts: tuple[tuple[str, str], ...] = ()
+    """Which earlier stages this one takes its weights from, and the prefix they get."""
+    carry_optimizer: bool = False
+    """Whether the optimiser's state goes on from the stage before."""
+
+    def __post_init__(self) -> None:
+        """Refuse what would fail later."""
+        if max(self.steps, self.epochs) < 1 or self.batch < 1:
+            raise ValueError(f"steps and batch are at least 1, got {self.steps} and {self.batch}")
+        if self.objective not in OBJECTIVES.names():
+            raise ValueError(f"there is no objective '{self.objective}': {OBJECTIVES.names()}")
+        if self.augment not in AUGMENTATIONS:
+            raise ValueError(f"there is no augmentation '{self.augment}': {AUGMENTATIONS}")
+        crop_px = getattr(self.pool, "crop_px", self.patch_px)
+        if self.patch_px and (not 8 <= self.patch_px <= crop_px or self.patch_px % 4):
+            raise ValueError(
+                f"patch_px is 0, or a multiple of 4 from 8 to the pool's crop of {crop_px}, "
+                f"got {self.patch_px}"
+            )
+
+    def stages(self) -> "tuple[Recipe, ...]":
+        """Return all stages in their order, this recipe last."""
+        return (*self.earlier, self)
+
+
+def recipe_as_dict(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe as plain JSON values."""
+    names = {plan: name for name, plan in PLANS.items()}
+    content = asdict(recipe)
+    content["pool"]["kind"] = names[type(recipe.pool)]
+    content["earlier"] = [recipe_as_dict(stage) for stage in recipe.earlier]
+    return content
+
+
+def recipe_from_dict(content: dict[str, Any]) -> Recipe:
+    """Return the recipe that `recipe_as_dict` wrote; what it does not name has its default.
+
+    Raises:
+        KeyError, TypeError, ValueError: if the content is not that of a recipe.
+
+    >>> recipe_from_dict({"model": "edge-n", "steps": 1, "pool": {}}).model
+    'edge-n'
+    """
+    rest = dict(content)
+    plan = dict(rest.pop("pool"))
+    pool = _from_json(PLANS[plan.pop("kind", "pool")], plan)
+    earlier = tuple(recipe_from_dict(stage) for stage in rest.pop("earlier", ()))
+    known = {f.name for f in fields(Recipe)}
+    if unknown := sorted(set(rest) - known):
+        raise ValueError(f"it has settings that are not known here: {', '.join(unknown)}")
+    hints = get_type_hints(Recipe)
+    values = {name: _from_json(hints[name], value) for name, value in rest.items()}
+    return Recipe(**values, pool=pool, earlier=earlier)
+
+
+def _from_json(kind: Any, value: Any) -> Any:  # noqa: ANN401  (any field of any dataclass)
+    """Turn JSON values back into dataclasses and tuples, guided by the annotations."""
+    if is_dataclass(kind) and isinstance(value, dict):
+        hints = get_type_hints(kind)
+        return kind(**{name: _from_json(hints[name], part) for name, part in value.items()})  # type: ignore[operator]
+    if isinstance(value, list):
+        inner = get_args(kind)[:1] if get_origin(kind) is tuple else ()
+        return tuple(_from_json(inner[0] if inner else None, part) for part in value)
+    return value

@@ -1,0 +1,47 @@
+"""The recipes by name, and the changes that a user may make to one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from crispstream.core.registry import Registry
+from crispstream.train.data.samples import BuiltPlan
+
+from .recipe import Recipe
+
+RECIPES: Registry[Recipe] = Registry("recipe")
+
+
+def _file_all() -> None:
+    """Import every file of recipes, which puts it into `RECIPES`."""
+    from . import edge, published  # noqa: F401
+
+
+def build_recipe(name: str) -> Recipe:
+    """Return the recipe called `name`.
+
+    Raises:
+        UsageError: if `name` is unknown; the message lists the known names.
+    """
+    _file_all()
+    return RECIPES.get(name)()
+
+
+def recipe_names() -> list[str]:
+    """Return the names of all recipes, sorted."""
+    _file_all()
+    return RECIPES.names()
+
+
+def with_steps(recipe: Recipe, steps: int) -> Recipe:
+    """Return the recipe with so many steps in each of its stages."""
+    earlier = tuple(with_steps(stage, steps) for stage in recipe.earlier)
+    return replace(recipe, steps=steps, epochs=0, earlier=earlier)
+
+
+def without_files(recipe: Recipe, patterns: Sequence[str]) -> Recipe:
+    """Return the recipe that also leaves out files of such names; a built set is what it is."""
+    earlier = tuple(without_files(stage, patterns) for stage in recipe.earlier)
+    pool = recipe.pool
+    if not isinstance(pool, BuiltPlan):
+        pool = replace(pool, exclude=(*pool.exclude, *patterns))
+    return replace(recipe, pool=pool, earlier=earlier)

@@ -1,0 +1,111 @@
+"""What a training leaves on disk, and what it is taken up from.
+
+out/          the last stage: NETWORK.safetensors, last.ckpt, tensorboard/
+out/STAGE/    the same for each earlier stage
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from crispstream.core.errors import TrainError, UsageError
+
+from .recipes.recipe import Recipe
+
+
+class StoppedError(TrainError):
+    """The training was interrupted before its last step."""
+
+    exit_code = 130  # 128 + SIGINT, what shells expect
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """One stage at work: what it was asked for, and where it lies."""
+
+    stage: Recipe
+    folder: Path
+    is_last: bool
+
+    @property
+    def last(self) -> Path:
+        """Lightning's state, which an interrupted stage goes on from."""
+        return self.folder / "last.ckpt"
+
+    @property
+    def checkpoint(self) -> Path:
+        """What a whole stage leaves."""
+        return self.folder / f"{self.stage.model}.safetensors"
+
+    def state(self) -> dict[str, Any]:
+        """Read the state; its `state_dict` holds the averaged weights, if weights are averaged."""
+        state = torch.load(self.last, map_location="cpu", weights_only=True)
+        return cast("dict[str, Any]", state)
+
+    def steps_done(self, steps: int) -> int:
+        """Return how many of so many steps the state has.
+
+        Raises:
+            UsageError: if it has them all.
+        """
+        done = int(self.state()["global_step"])
+        if done >= steps:
+            raise UsageError(
+                f"'{self.last}' has {done} steps and {steps} were asked for: nothing is left to "
+                "do; ask for more with --steps"
+            )
+        return done
+
+    def stopped(self, done: int, steps: int) -> StoppedError:
+        """Return the error of a stage that ended early."""
+        kept = f"go on with --resume from '{self.last}'" if self.last.exists() else "start it again"
+        return StoppedError(
+            f"stopped after {done} of {steps} steps, no checkpoint was written; {kept}"
+        )
+
+
+def runs_of(recipe: Recipe, out: Path) -> list[StageRun]:
+    """Return the runs of a recipe's stages in their order."""
+    earlier = [StageRun(stage, out / stage.stage, is_last=False) for stage in recipe.earlier]
+    return [*earlier, StageRun(recipe, out, is_last=True)]
+
+
+def open_runs(runs: Sequence[StageRun], out: Path, resume: bool, overwrite: bool) -> None:
+    """Make the folders of all stages; lose no earlier run.
+
+    Raises:
+        UsageError: if there is a run, and neither `resume` nor `overwrite` or both are set.
+        TrainError: if there is nothing to resume or `out` cannot be written.
+    """
+    if resume and overwrite:
+        raise UsageError("--resume keeps a run and --overwrite replaces it; leave out one of them")
+    paths = [path for run in runs for path in (run.last, run.checkpoint)]
+    found = [path.relative_to(out).as_posix() for path in paths if path.exists()]
+    if resume and not any(run.last.exists() for run in runs):
+        raise TrainError(f"nothing to resume: '{runs[-1].last}' does not exist; leave out --resume")
+    if found and not resume and not overwrite:
+        raise UsageError(
+            f"'{out}' already holds a training ({', '.join(found)}); go on with it: --resume, "
+            "replace it: --overwrite, or choose another --output"
+        )
+    try:
+        for run in runs:
+            run.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise TrainError(
+            f"cannot write to the output folder '{out}' ({error.strerror}); choose another with -o"
+        ) from error
+
+
+def forget(runs: Sequence[StageRun]) -> None:
+    """Remove what an earlier run would be taken up from; its last checkpoint is replaced."""
+    for run in runs:
+        run.last.unlink(missing_ok=True)
+        if not run.is_last:
+            run.checkpoint.unlink(missing_ok=True)
