@@ -7,31 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from crispstream.train.data.official import LAYOUTS
+
 INTERRUPTED = 130  # 128 + SIGINT, what shells expect
 
-# Equal to those of the builders, which would load NumPy and OpenCV for a page of help.
-LAYOUTS = {
-    "lr-gopro": "SRC/{train,test}/<sequence>/{sharp,blur_gamma}/<frame>.png",
-    "lr-koehler": (
-        "SRC/**/Blurry<picture>_<trajectory>.png and SRC/**/GroundTruth<picture>_<trajectory>_"
-        "<frame>.png, in any folders"
-    ),
-    "reds": (
-        "SRC/train/{train_sharp,train_blur_bicubic/X4,train_sharp_bicubic/X4}/<sequence>/"
-        "<frame>.png and SRC/val/{val_sharp,val_blur_bicubic/X4}/<sequence>/<frame>.png, or "
-        "CNLRN's SRC/train_240/{sharp,blur_bicubic_X4,sharp_bicubic_X4}/<sequence>/<frame>.png "
-        "and SRC/Val300/{sharp,blur_bicubic_X4}/<sequence>_<frame>.png"
-    ),
-    "sisr": "SRC/train/**/<picture> (sharp; any folders) and SRC/test/<set>/<picture> (Set5, ...)",
-    "nyuv2-bsr": (
-        "SRC/{train,test}/{rgb,depth,label}/<picture>.png, unpacked from nyu_depth_v2_labeled.mat: "
-        "depth in 16 bits and millimetres, labels 1 to 40 and 0 for none"
-    ),
-    "cityscapes-bsr": (
-        "SRC/{leftImg8bit,disparity,camera,gtFine}/{train,val,test}/<city>/<picture>_"
-        "{leftImg8bit.png,disparity.png,camera.json,gtFine_labelTrainIds.png}"
-    ),
-}
 EXAMPLE = "crispstream data build lr-gopro GOPRO_Large data/lr-gopro --workers 8"
 PAGE = "\n\n".join(
     ["What SRC holds, by KIND:"]

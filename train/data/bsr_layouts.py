@@ -25,6 +25,7 @@ from crispstream.train.degrade.defocus import (
 
 from .built import Item
 from .layout import aligned, images_in, read_image, refuse_gaps
+from .official import LAYOUTS
 
 IGNORED = 255
 """Label of pixels that belong to no class."""
@@ -79,15 +80,11 @@ def ids_of_cityscapes(labels: Bytes) -> Bytes:
     return np.where(labels <= 18, labels, IGNORED).astype(np.uint8)
 
 
-NYUV2_LAYOUT = (
-    "SRC/{train,test}/{rgb,depth,label}/<picture>.png, unpacked from nyu_depth_v2_labeled.mat: "
-    "depth in 16 bits and millimetres, labels of the 40 classes 1 to 40 and 0 for none"
-)
 _NYUV2_PARTS = ("rgb", "depth", "label")
 
 
 def find_nyuv2(src: Path) -> list[Item]:
-    """Return the items of `NYUV2_LAYOUT`.
+    """Return the items of an unpacked NYUv2.
 
     Raises:
         UsageError: if the layout is another or a file has no twin.
@@ -97,7 +94,7 @@ def find_nyuv2(src: Path) -> list[Item]:
         rows, gaps = aligned([src / split / part for part in _NYUV2_PARTS])
         items += [Item(f"{split}/{row[0].stem}", row) for row in rows]
         lacking += gaps
-    refuse_gaps(src, lacking, NYUV2_LAYOUT)
+    refuse_gaps(src, lacking, LAYOUTS["nyuv2-bsr"])
     return items
 
 
@@ -119,11 +116,6 @@ def read_nyuv2(item: Item) -> Scene:
     return scene
 
 
-CITYSCAPES_LAYOUT = (
-    "SRC/{leftImg8bit,disparity,camera,gtFine}/{train,val,test}/<city>/<picture>_"
-    "{leftImg8bit.png,disparity.png,camera.json,gtFine_labelTrainIds.png}, the last of which "
-    "csCreateTrainIdLabelImgs of cityscapesscripts makes"
-)
 _CITY_IMAGE = "_leftImg8bit.png"
 _CITY_PARTS = {
     "leftImg8bit": _CITY_IMAGE,
@@ -134,7 +126,7 @@ _CITY_PARTS = {
 
 
 def find_cityscapes(src: Path) -> list[Item]:
-    """Return the items of `CITYSCAPES_LAYOUT`, the official tree.
+    """Return the items of the official tree of Cityscapes.
 
     CMOS took disparities of a learned stereo network: to do so, put them in the place of the
     official ones, in the same 16-bit form.
@@ -155,7 +147,7 @@ def find_cityscapes(src: Path) -> list[Item]:
             items.append(Item(f"{split}/{stem.rsplit('/', 1)[1]}", sources))
             lacking += [path for path in sources if not path.is_file()]
         lacking += [] if stems else [src / "leftImg8bit" / split / "<city>"]
-    refuse_gaps(src, lacking, CITYSCAPES_LAYOUT)
+    refuse_gaps(src, lacking, LAYOUTS["cityscapes-bsr"])
     return items
 
 

@@ -31,22 +31,11 @@ class Builder:
     """A kind of data set."""
 
     build: Build
-    layout: str
-    """The folders that it reads, in a line."""
     recipe: str
     """What is usually trained on it; empty for a set that only tests."""
     whole: int = 0
     """Items of the whole published set; 0 where that depends on what the user has."""
 
-
-NYUV2_LAYOUT = (
-    "SRC/{train,test}/{rgb,depth,label}/<picture>.png, unpacked from nyu_depth_v2_labeled.mat: "
-    "depth in 16 bits and millimetres, labels 1 to 40 and 0 for none"
-)
-CITYSCAPES_LAYOUT = (
-    "SRC/{leftImg8bit,disparity,camera,gtFine}/{train,val,test}/<city>/<picture>_"
-    "{leftImg8bit.png,disparity.png,camera.json,gtFine_labelTrainIds.png}"
-)
 
 BUILDERS: Registry[Builder] = Registry("data set")
 
@@ -55,42 +44,42 @@ BUILDERS: Registry[Builder] = Registry("data set")
 def _lr_gopro() -> Builder:
     from . import lr_gopro
 
-    return Builder(lr_gopro.build, lr_gopro.LAYOUT, "gfn", 2103 + 1111)
+    return Builder(lr_gopro.build, "gfn", 2103 + 1111)
 
 
 @BUILDERS.register("lr-koehler")
 def _lr_koehler() -> Builder:
     from . import lr_koehler
 
-    return Builder(lr_koehler.build, lr_koehler.LAYOUT, "", 4 * 12)
+    return Builder(lr_koehler.build, "", 4 * 12)
 
 
 @BUILDERS.register("reds")
 def _reds() -> Builder:
     from . import reds
 
-    return Builder(reds.build, reds.LAYOUT, "cnlrn", 240 * 100 + 300)
+    return Builder(reds.build, "cnlrn", 240 * 100 + 300)
 
 
 @BUILDERS.register("sisr")
 def _sisr() -> Builder:
     from . import sisr
 
-    return Builder(sisr.build, sisr.LAYOUT, "cmsc-sisr")
+    return Builder(sisr.build, "cmsc-sisr")
 
 
 @BUILDERS.register("nyuv2-bsr")
 def _nyuv2_bsr() -> Builder:
     from . import bsr
 
-    return Builder(bsr.build_nyuv2, NYUV2_LAYOUT, "cmos-nyuv2", 795 + 654)
+    return Builder(bsr.build_nyuv2, "cmos-nyuv2", 795 + 654)
 
 
 @BUILDERS.register("cityscapes-bsr")
 def _cityscapes_bsr() -> Builder:
     from . import bsr
 
-    return Builder(bsr.build_cityscapes, CITYSCAPES_LAYOUT, "cmos-cityscapes", 2975 + 500 + 1525)
+    return Builder(bsr.build_cityscapes, "cmos-cityscapes", 2975 + 500 + 1525)
 
 
 def build_data_set(

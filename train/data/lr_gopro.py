@@ -15,8 +15,9 @@ from crispstream.core.pixels import SCALE, Bytes, round_to_bytes
 
 from .built import Array, Item, build_set
 from .layout import aligned, cropped, folders_in, read_twins, refuse_gaps
+from .official import LAYOUTS
 
-LAYOUT = "SRC/{train,test}/<sequence>/{sharp,blur_gamma}/<frame>.png"
+LAYOUT = LAYOUTS["lr-gopro"]
 
 FACTORS = (0.5, 0.7, 1.0)
 """Sizes at which the training frames are cut up."""

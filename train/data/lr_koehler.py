@@ -17,11 +17,9 @@ from crispstream.core.metrics import psnr_db
 from .built import Array, Item, build_set
 from .layout import images_in, read_image, read_twins, refuse_gaps
 from .lr_gopro import TEST_MULTIPLE, test_pair
+from .official import LAYOUTS
 
-LAYOUT = (
-    "SRC/**/Blurry<picture>_<trajectory>.png and SRC/**/GroundTruth<picture>_<trajectory>_"
-    "<frame>.png, in any folders"
-)
+LAYOUT = LAYOUTS["lr-koehler"]
 _BLURRED = re.compile(r"Blurry(\d+)_(\d+)")
 _SHARP = re.compile(r"GroundTruth(\d+)_(\d+)_(\d+)")
 

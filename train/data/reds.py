@@ -12,13 +12,9 @@ from crispstream.core.pixels import SCALE
 
 from .built import Array, Item, build_set
 from .layout import Row, aligned, folders_in, read_twins, refuse_gaps
+from .official import LAYOUTS
 
-LAYOUT = (
-    "SRC/train/{train_sharp,train_blur_bicubic/X4,train_sharp_bicubic/X4}/<sequence>/<frame>.png "
-    "and SRC/val/{val_sharp,val_blur_bicubic/X4}/<sequence>/<frame>.png, or CNLRN's SRC/train_240/"
-    "{sharp,blur_bicubic_X4,sharp_bicubic_X4}/<sequence>/<frame>.png and SRC/Val300/"
-    "{sharp,blur_bicubic_X4}/<sequence>_<frame>.png"
-)
+LAYOUT = LAYOUTS["reds"]
 TRAIN = ("train/train_blur_bicubic/X4", "train/train_sharp_bicubic/X4", "train/train_sharp")
 VAL = ("val/val_blur_bicubic/X4", "val/val_sharp")
 CNLRN_TRAIN = (

@@ -20,8 +20,9 @@ from crispstream.core.pixels import SCALE, Bytes, round_to_bytes
 
 from .built import Array, Item, build_set
 from .layout import cropped, folders_in, images_in, read_image, refuse_gaps
+from .official import LAYOUTS
 
-LAYOUT = "SRC/train/**/<picture> (sharp; any folders) and SRC/test/<set>/<picture> (Set5, ...)"
+LAYOUT = LAYOUTS["sisr"]
 FACTORS = (1.0, 0.7, 0.5)
 """Sizes at which the training pictures are cut up."""
 SCALES = (2, 3, 4)
