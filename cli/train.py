@@ -23,8 +23,11 @@ def train(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder for the checkpoint and the logs.")
-    ],
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Folder for the checkpoint and the logs; default: runs/RECIPE."
+        ),
+    ] = None,
     start: Annotated[
         Path | None, typer.Option("--from", help="Checkpoint to start from: fine-tuning.")
     ] = None,
@@ -64,7 +67,7 @@ def train(
     path = learn(
         chosen,
         data,
-        output,
+        output or Path("runs", recipe),
         start=start,
         resume=resume,
         overwrite=overwrite,

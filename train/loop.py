@@ -5,6 +5,7 @@ Resuming reads Lightning's own `last.ckpt` with `weights_only`, which refuses pi
 
 import logging
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -47,6 +48,7 @@ NOISE = (
     ".*does not have many workers",  # the patches need no more
     ".*Checkpoint directory .* exists and is not empty",  # `_open_run` has judged the folder
     ".*treespec, LeafSpec.* is deprecated",  # between Lightning and torch
+    ".*module\\(s\\) in eval mode",  # a frozen part is meant to be
 )
 """Warnings that do not concern who trains."""
 
@@ -84,7 +86,7 @@ def train(
     first = _weights_for(runs[0].stage, start) if start is not None else None
     open_runs(runs, out, resume, overwrite)
     for number, run in enumerate(runs):
-        if resume and run.checkpoint.exists() and not run.is_last:
+        if resume and not run.is_last and run.is_done():
             continue
         if progress and len(runs) > 1:
             progress(f"stage {number + 1} of {len(runs)}: {run.stage.stage or run.stage.model}")
@@ -146,6 +148,10 @@ def _train_stage(
     task: Training, run: StageRun, samples: Samples, resume: bool, workers: int
 ) -> None:
     recipe = task.recipe
+    if resume and not run.checkpoint.exists() and run.ended(recipe.steps):
+        task.load_state_dict(run.state()["state_dict"])
+        _keep(task, run, samples)
+        return
     steps_done = run.steps_done(recipe.steps) if resume else 0
     patches = PatchSet(
         samples,
@@ -153,7 +159,8 @@ def _train_stage(
         items=recipe.steps * recipe.batch,
         patch_px=recipe.patch_px,
         augment=recipe.augment,
-        seed=recipe.seed,
+        # Each stage has an order of its own; that of a nameless one is the seed's.
+        seed=recipe.seed + zlib.crc32(recipe.stage.encode()),
         first=steps_done * recipe.batch,
     )
     loader = DataLoader(patches, recipe.batch, num_workers=workers)
@@ -200,6 +207,8 @@ def _fit(
         # Lightning exits the process by itself, after a SIGTERM even with code 0. Its steps tell
         # the caller whether the training is whole; if it is, only the averaging was skipped.
         if trainer.global_step >= task.recipe.steps:
+            if not run.is_last:
+                raise run.stopped(trainer.global_step, task.recipe.steps) from None
             task.load_state_dict(run.state()["state_dict"])
 
 
@@ -231,6 +240,7 @@ def _trainer(recipe: Recipe, run: StageRun) -> lightning.Trainer:
     return lightning.Trainer(
         max_steps=recipe.steps,
         accelerator="auto",
+        devices=1,  # several would each draw another part of a pass, and change the batch
         precision="16-mixed" if recipe.mixed and torch.cuda.is_available() else "32-true",
         gradient_clip_val=recipe.optimizer.clip_norm or None,
         logger=TensorBoardLogger(run.folder, name="tensorboard"),
@@ -244,6 +254,13 @@ def _finish(trainer: lightning.Trainer, task: Training, run: StageRun, samples: 
     loss = float(trainer.callback_metrics.get("loss", torch.tensor(float("nan"))))
     if not np.isfinite(loss):
         raise TrainError(f"the loss ended at {loss}; lower the learning rate of the recipe")
+    _keep(task, run, samples)
+
+
+def _keep(task: Training, run: StageRun, samples: Samples) -> None:
+    """Write the checkpoint of a stage that has all its steps."""
     weights = dict(task.network.state_dict())
-    kept = Checkpoint(run.stage, weights, trainer.global_step, samples.names)
+    if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+        raise TrainError("the weights are not finite; lower the learning rate of the recipe")
+    kept = Checkpoint(run.stage, weights, task.recipe.steps, samples.names)
     save_checkpoint(run.checkpoint, kept)

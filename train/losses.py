@@ -19,7 +19,7 @@ def charbonnier(restored: Tensor, truth: Tensor, epsilon: float = 1e-2) -> Tenso
 def gradient_loss(restored: Tensor, truth: Tensor) -> Tensor:
     """Return the mean L1 of the differences of Sobel gradients, x and y added.
 
-    Bai et al., "Cascaded Non-local Residual Network", CVPRW 2021: each channel by itself, a
+    CNLRN, Bai et al., CVPRW 2021: each channel by itself, a
     border of zeros. Both tensors [B,C,H,W] in 0..1.
     """
     sobel = restored.new_tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])

@@ -14,6 +14,7 @@ import torch
 
 from crispstream.core.errors import TrainError, UsageError
 
+from .checkpoint import load_checkpoint
 from .recipes.recipe import Recipe
 
 
@@ -43,8 +44,33 @@ class StageRun:
 
     def state(self) -> dict[str, Any]:
         """Read the state; its `state_dict` holds the averaged weights, if weights are averaged."""
-        state = torch.load(self.last, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(self.last, map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            raise TrainError(
+                f"'{self.last}' is missing, and the training goes on from its state; "
+                "begin anew with --overwrite"
+            ) from None
         return cast("dict[str, Any]", state)
+
+    def is_done(self) -> bool:
+        """Return whether this earlier stage is whole.
+
+        Raises:
+            UsageError: if it is, but was trained by other settings.
+        """
+        if not self.checkpoint.exists():
+            return False
+        if load_checkpoint(self.checkpoint).recipe != self.stage:
+            raise UsageError(
+                f"'{self.checkpoint}' was trained by other settings; go on with the recipe and "
+                "the --steps that it had, or begin anew with --overwrite"
+            )
+        return True
+
+    def ended(self, steps: int) -> bool:
+        """Return whether the state has exactly so many steps: only the checkpoint is missing."""
+        return self.last.exists() and int(self.state()["global_step"]) == steps
 
     def steps_done(self, steps: int) -> int:
         """Return how many of so many steps the state has.
@@ -87,6 +113,10 @@ def open_runs(runs: Sequence[StageRun], out: Path, resume: bool, overwrite: bool
     found = [path.relative_to(out).as_posix() for path in paths if path.exists()]
     if resume and not any(run.last.exists() for run in runs):
         raise TrainError(f"nothing to resume: '{runs[-1].last}' does not exist; leave out --resume")
+    if resume and len(runs) > 1 and _is_finished(runs):
+        raise UsageError(
+            f"'{runs[-1].checkpoint}' is there: nothing is left to do; --overwrite begins anew"
+        )
     if found and not resume and not overwrite:
         raise UsageError(
             f"'{out}' already holds a training ({', '.join(found)}); go on with it: --resume, "
@@ -101,6 +131,15 @@ def open_runs(runs: Sequence[StageRun], out: Path, resume: bool, overwrite: bool
         raise TrainError(
             f"cannot write to the output folder '{out}' ({error.strerror}); choose another with -o"
         ) from error
+
+
+def _is_finished(runs: Sequence[StageRun]) -> bool:
+    """Return whether the last stage ended after all others, and not before an --overwrite."""
+    *earlier, final = runs
+    if final.last.exists() or not all(run.checkpoint.exists() for run in runs):
+        return False
+    ends = [run.checkpoint.stat().st_mtime_ns for run in earlier]
+    return max(ends) <= final.checkpoint.stat().st_mtime_ns
 
 
 def forget(runs: Sequence[StageRun]) -> None:

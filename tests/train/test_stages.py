@@ -1,5 +1,7 @@
 """Trainings of several stages: what is handed on, what is resumed, what is replaced."""
 
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -7,10 +9,12 @@ import torch
 
 from crispstream.core.errors import TrainError, UsageError
 from crispstream.train.checkpoint import load_checkpoint
+from crispstream.train.data.patches import PatchSet
 from crispstream.train.data.pool import PoolPlan
 from crispstream.train.loop import in_steps, train
 from crispstream.train.recipes.recipe import Optimizer, Recipe
 from crispstream.train.recipes.registry import build_recipe, with_steps, without_files
+from crispstream.train.runs import StoppedError
 from crispstream.train.schedules import Schedule
 from crispstream.train.task import Training
 from tests.helpers.pictures import write_picture
@@ -96,6 +100,76 @@ def test_a_stage_that_fits_nothing_of_the_one_before_is_a_failure(pictures, tmp_
     wrong = replace(SECOND, starts=(("first", "elsewhere."),), carry_optimizer=False)
     with pytest.raises(TrainError, match="no layer of 'edge-n'"):
         run(wrong, pictures, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_stage_killed_before_its_checkpoint_was_written_is_not_trained_again(
+    pictures, tmp_path, monkeypatch
+):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("crispstream.train.loop._finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(SECOND, pictures, tmp_path)
+    assert (tmp_path / "run" / "first" / "last.ckpt").exists()
+    state = torch.load(tmp_path / "run" / "first" / "last.ckpt", weights_only=True)["state_dict"]
+    checkpoint, told = run(SECOND, pictures, tmp_path, resume=True)
+    assert len(told) == 2
+    first = load_checkpoint(tmp_path / "run" / "first" / "edge-n.safetensors")
+    assert first.steps_done == 3
+    for name, tensor in first.weights.items():
+        torch.testing.assert_close(state[f"network.{name}"], tensor, rtol=0, atol=0)
+    assert checkpoint.steps_done == 4
+
+
+@pytest.mark.slow
+def test_stages_of_other_settings_and_finished_trainings_are_not_taken_up(pictures, tmp_path):
+    run(SECOND, pictures, tmp_path)
+    with pytest.raises(UsageError, match="nothing is left to do"):
+        run(SECOND, pictures, tmp_path, resume=True)
+    (tmp_path / "run" / "edge-n.safetensors").unlink()
+    other = replace(SECOND, earlier=(replace(FIRST, learning_rate=1e-5),))
+    with pytest.raises(UsageError, match=r"first/edge-n.safetensors' was trained by other"):
+        run(other, pictures, tmp_path, resume=True)
+    (tmp_path / "run" / "first" / "last.ckpt").unlink()
+    (tmp_path / "run" / "last.ckpt").write_bytes(b"any state")
+    with pytest.raises(TrainError, match=r"first/last.ckpt' is missing.*--overwrite"):
+        run(SECOND, pictures, tmp_path, resume=True)
+
+
+@pytest.mark.slow
+def test_a_stop_in_the_last_step_of_an_earlier_stage_stops_the_training(
+    pictures, tmp_path, monkeypatch
+):
+    step = Training.training_step
+
+    def stop_in_the_third(task, batch, index):
+        if task.global_step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(task, batch, index)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Training, "training_step", stop_in_the_third)
+        with pytest.raises(StoppedError, match="after 3 of 3 steps"):
+            run(SECOND, pictures, tmp_path)
+    assert run(SECOND, pictures, tmp_path, resume=True)[0].steps_done == 4
+
+
+@pytest.mark.slow
+def test_every_stage_sees_the_crops_in_an_order_of_its_own(pictures, tmp_path, monkeypatch):
+    seeds = []
+
+    class Spied(PatchSet):
+        def __init__(self, samples, needs, **settings):
+            seeds.append(settings["seed"])
+            super().__init__(samples, needs, **settings)
+
+    monkeypatch.setattr("crispstream.train.loop.PatchSet", Spied)
+    run(SECOND, pictures, tmp_path)
+    assert seeds[1] == SECOND.seed
+    assert seeds[0] != seeds[1]
 
 
 def test_epochs_become_steps_of_the_data_set_at_hand():

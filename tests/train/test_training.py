@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 from dataclasses import replace
 
@@ -237,6 +238,13 @@ def test_patches_are_aligned_repeatable_and_differ(pictures, tmp_path):
     reduced = torch.nn.functional.avg_pool2d(hr.float(), 4)
     correlation = np.corrcoef(reduced.flatten(), lr.float().flatten())[0, 1]
     assert correlation > 0.8
+
+
+def test_a_pool_travels_to_other_processes_by_its_name(pictures, tmp_path):
+    samples = PoolSamples(build_pool([pictures], SHORT.pool, tmp_path / "cache", 1))
+    data = pickle.dumps(samples)
+    assert len(data) < 1000
+    np.testing.assert_array_equal(pickle.loads(data).sample(3)["hr"], samples.sample(3)["hr"])
 
 
 def test_restoring_takes_any_size(monkeypatch):

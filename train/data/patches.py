@@ -136,7 +136,8 @@ def _floats(values: Array) -> Array:
 
 
 def _tensor(array: Array) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+    # A copy always: a map that is only read must not become a tensor.
+    return torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C"))
 
 
 def as_floats(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

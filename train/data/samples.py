@@ -51,10 +51,15 @@ class PoolSamples:
 
     def __init__(self, folder: Path) -> None:
         """Map the pool; nothing is read yet."""
+        self._folder = folder
         self.names: tuple[str, ...] = tuple(
             json.loads((folder / "pool.json").read_text(encoding="utf-8"))["files"]
         )
         self._lr, self._hr = open_pool(folder)
+
+    def __reduce__(self) -> tuple[type["PoolSamples"], tuple[Path]]:
+        """Leave the maps behind: another process opens its own."""
+        return PoolSamples, (self._folder,)
 
     def __len__(self) -> int:
         """Return the number of crops."""

@@ -42,7 +42,7 @@ class DeblurFirst(nn.Module):
 
 
 class EnlargeFirst(nn.Module):
-    """Model-2: BGR [B,3,H,W] -> still blurred "sr" in `maps` [B,3,4H,4W] -> hr of that size.
+    """Model-2: BGR [B,3,H,W] -> enlarged "sr" in `maps` [B,3,4H,4W] -> hr of that size.
 
     The deblurring runs at HR size: seven times GFN's work.
     """

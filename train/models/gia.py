@@ -56,7 +56,7 @@ class Warp(KeepsFp32):
 
     One unit of flow is about half a pixel of x2: the flow is divided by (W, H), and -1..1 is the
     whole map. Outside of x1 is 0. At 1280 columns a pixel is 0.0016 of the range, and fp16 is no
-    finer than 0.0005 near 1, so all this stays in fp32.
+    finer than 0.0005 near 1, so all this stays in fp32 in a copy in half precision.
     """
 
     def __init__(self, channels_low: int, channels: int) -> None:

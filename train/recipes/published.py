@@ -10,7 +10,7 @@ from crispstream.train.data.samples import BuiltPlan
 from crispstream.train.schedules import Schedule
 
 from .recipe import Optimizer, Recipe
-from .smoke import register_with_twin
+from .smoke import Build, register_with_twin
 
 LR_GOPRO = BuiltPlan(("lr-gopro",))
 
@@ -89,6 +89,9 @@ def srresnet() -> Recipe:
     return replace(_gfn_paper_first(), model="srresnet", stage="", objective="mse", weights=())
 
 
+# How the paper trained its ablations is not known: all of them have the first step of GFN's.
+
+
 @register_with_twin("gfn-model-1")
 def gfn_model_1() -> Recipe:
     """Ablation: deblur, then super-resolve; both losses."""
@@ -97,7 +100,10 @@ def gfn_model_1() -> Recipe:
 
 @register_with_twin("gfn-model-2")
 def gfn_model_2() -> Recipe:
-    """Ablation: super-resolve, then deblur; the final loss alone, for no set has its middle."""
+    """Ablation: super-resolve, then deblur.
+
+    The final loss alone: LR-GOPRO keeps no large blurred frame to compare the middle with.
+    """
     return replace(srresnet(), model="gfn-model-2")
 
 
@@ -129,6 +135,14 @@ def ms2net() -> Recipe:
         objective="joint-l1",
         schedule=replace(_decaying(50, 0.5), lowest=1e-6),
     )
+
+
+def _variant(base: Build, model: str) -> Build:
+    return lambda: replace(base(), model=model)
+
+
+for _name in ("no-msff1", "local-msff1", "no-msff2", "k1", "k2"):
+    register_with_twin(f"ms2net-{_name}")(_variant(ms2net, f"ms2net-{_name}"))
 
 
 @register_with_twin("cnlrn")
@@ -187,7 +201,10 @@ def cmsc_fast() -> Recipe:
 
 @register_with_twin("cmsc-sisr")
 def cmsc_sisr() -> Recipe:
-    """CMSC for super-resolution alone, by 2, 3 and 4 together, on luma; the clip is ours."""
+    """CMSC for super-resolution alone, by 2, 3 and 4 together, on luma.
+
+    The paper's text was not to be had: settings are ours, or a survey's and unverified.
+    """
     return replace(
         cmsc(),
         model="cmsc",
@@ -202,8 +219,16 @@ def cmsc_sisr() -> Recipe:
     )
 
 
+for _name in ("a", "c"):
+    register_with_twin(f"cmsc-sisr-{_name}")(_variant(cmsc_sisr, f"cmsc-{_name}"))
+
+
 def _cmos(classes: str, steps: tuple[int, int, int], first: Schedule, second: Schedule) -> Recipe:
-    """CMOS (Chen et al., CVPR 2023): estimator, restorer, both; the last rates are the caller's."""
+    """CMOS (Chen et al., CVPR 2023): estimator, restorer, both.
+
+    The authors start the estimator's backbone from ImageNet weights; here it starts at random,
+    for the kit cannot import any.
+    """
     estimator = Recipe(
         f"cmos-{classes}",
         stage="estimator",

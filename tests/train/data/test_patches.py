@@ -113,3 +113,13 @@ def test_bytes_become_floats_and_labels_stay_labels():
     assert floats["lr"].unique().item() == pytest.approx(0.2)
     assert floats["lr_sharp"].unique().item() == 0.5
     assert floats["labels"].dtype == torch.uint8
+
+
+def test_maps_that_are_only_read_become_tensors_of_their_own():
+    """A sample of one channel that is neither cut nor turned would otherwise be the map itself."""
+    sigma = np.ones((8, 8, 1), np.float32)
+    sigma.flags.writeable = False
+    items = patches(Kept([{"sigma": sigma}]), ("sigma",), patch_px=0, augment="flip")
+    for item in range(8):
+        items[item]["sigma"].add_(1)
+    assert sigma.max() == 1
