@@ -1,9 +1,11 @@
-"""`crispstream export`: a checkpoint becomes a bundle, proved equal to its network."""
+"""`crispstream export`: a checkpoint becomes a bundle or plain ONNX, proved equal to PyTorch."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from .build import parse_size
 
 
 def export(
@@ -22,10 +24,23 @@ def export(
     frames: Annotated[
         Path | None, typer.Option(help="Folder of LR PNG frames to check on; default: the kit's.")
     ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            help="Frame size of the graphs, WIDTHxHEIGHT in pixels; default: 320x180. "
+            "Not for edge networks, whose graphs take any size."
+        ),
+    ] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="fp32 or fp16, may be repeated; default: both.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line only.")] = False,
 ) -> None:
-    """Export fp32 and fp16 graphs and write how far each is from PyTorch."""
+    """Export fp32 and fp16 graphs and write how far each is from PyTorch.
+
+    A network that restores frames becomes a bundle, any other a folder of plain ONNX.
+    """
     from rich.console import Console
 
     from crispstream.core.optional import require
@@ -33,12 +48,17 @@ def export(
     for module in ("torch", "onnx", "onnxsim"):
         require(module, "export")
     from crispstream.export.card import read_card
-    from crispstream.export.exporter import export_bundle, read_frames, shipped_frames
+    from crispstream.export.check_frames import read_frames, shipped_frames
+    from crispstream.export.exporter import PRECISIONS, export_bundle, makes_bundle
+    from crispstream.export.plain import export_plain
     from crispstream.train.checkpoint import load_checkpoint
 
     loaded = load_checkpoint(checkpoint)
+    width_height = parse_size(size) if size else None
+    bundled = makes_bundle(loaded.network(), width_height)
+    write = export_bundle if bundled else export_plain
     with Console(stderr=True, quiet=as_json).status("exporting") as status:
-        bundle = export_bundle(
+        write(
             loaded,
             output,
             name=name or loaded.recipe.model,
@@ -47,33 +67,53 @@ def export(
                 loaded, card or checkpoint.with_suffix(".md"), required=card is not None
             ),
             frames=read_frames(frames) if frames else shipped_frames(),
+            size=width_height,
+            precisions=precision or PRECISIONS,
             overwrite=overwrite,
             progress=lambda words: status.update(words),
         )
-    _show(bundle.path, dict(bundle.certificate()["graphs"]), as_json)
+    _show(output, bundled=bundled, as_json=as_json)
 
 
-def _show(path: Path, graphs: dict[str, dict[str, object]], as_json: bool) -> None:
+_EDGE_COLUMNS = {
+    "precision": "graph",
+    "bytes_largest": "bytes, largest",
+    "bytes_changed_share": "bytes changed",
+    "float_largest": "before rounding",
+    "bytes_largest_from_fp32": "from fp32, bytes",
+}
+_COLUMNS = {
+    "precision": "graph",
+    "size": "size",
+    "relative_error": "floats, relative",
+    "limit": "limit",
+    "relative_error_from_fp32": "from fp32",
+    "rounding_to_fp16": "fp16 arithmetic",
+    "bytes_largest": "bytes, largest",
+}
+
+
+def _show(path: Path, *, bundled: bool, as_json: bool) -> None:
     import json
 
     from rich.console import Console
     from rich.table import Table
 
+    from crispstream.core.bundle import CERTIFICATE
+
+    graphs = json.loads((path / CERTIFICATE).read_text(encoding="utf-8"))["graphs"]
     if as_json:
-        typer.echo(json.dumps({"bundle": str(path), "graphs": graphs}))
+        typer.echo(json.dumps({"bundle" if bundled else "folder": str(path), "graphs": graphs}))
         return
-    columns = {
-        "precision": "graph",
-        "bytes_largest": "bytes, largest",
-        "bytes_changed_share": "bytes changed",
-        "float_largest": "before rounding",
-        "bytes_largest_from_fp32": "from fp32, bytes",
-    }
-    table = Table(*columns.values(), title="difference from PyTorch in grey levels")
+    of_edge = all("float_largest" in figures for figures in graphs.values())
+    columns = _EDGE_COLUMNS if of_edge else _COLUMNS
+    unit = " in grey levels" if of_edge else ""
+    table = Table(*columns.values(), title=f"difference from PyTorch{unit}")
     for figures in graphs.values():
-        table.add_row(*(_text(figures[key]) for key in columns))
+        table.add_row(*(_text(figures.get(key, "-")) for key in columns))
     Console().print(table)
-    typer.echo(f"wrote {path}; next: crispstream run CLIP OUT.mp4 --model {path}")
+    then = f"; next: crispstream run CLIP OUT.mp4 --model {path}" if bundled else ""
+    typer.echo(f"wrote {path}{then}")
 
 
 def _text(value: object) -> str:

@@ -1,38 +1,70 @@
-"""From a checkpoint to a bundle: fp32 and fp16 graphs, proved equal to PyTorch."""
+"""From a checkpoint to a bundle: fp32 and fp16 graphs, proved equal to PyTorch.
+
+The graphs of an edge network take any size. Those of any other network take one, because its
+attention, its windows or its sampling grids are constants of that size.
+"""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
+from torch import nn
 
 from crispstream.core.bundle import CERTIFICATE, SCHEMA, Bundle, Graph, check_free, write_bundle
 from crispstream.core.errors import ExportError, UsageError
 from crispstream.core.files import sha256_of
-from crispstream.core.pixels import SCALE, Bytes
+from crispstream.core.pixels import SCALE, Bytes, padded_size
 from crispstream.train.checkpoint import Checkpoint
 from crispstream.train.models.edge import Edge
+from crispstream.train.recipes.recipe import Recipe
 
+from .check_frames import fitted, png_of
 from .graph import FLOAT_OUTPUT, OPSET, macs_per_lr_pixel, onnx_from_network
 from .parity import Parity, check_parity, same_bytes, same_outputs
+from .published import Proved, prove_network
+from .static import Shape, deployed, macs, shape_of
 from .surgery import simplified, without_output
 
 PRECISIONS = ("fp32", "fp16")
 BACKENDS = ("onnxruntime", "tensorrt", "tensorrt-rtx")
+STATIC_SIZE = (320, 180)
+"""Width and height of a static graph if nothing else is asked for, in LR pixels."""
+
+NamedFrames = Sequence[tuple[str, Bytes]]
 Progress = Callable[[str], None]
 """Called with a few words as each step begins."""
+
+_ALWAYS_NAMED = frozenset(
+    {"model", "steps", "batch", "patch_px", "learning_rate", "average_decay", "seed", "pool"}
+)
+"""Settings of a recipe that a bundle names even where they are the usual ones."""
 
 
 @dataclass(frozen=True)
 class _Exported:
+    """A graph of an edge network."""
+
     precision: str
     data: bytes
     parity: Parity
     was_simplified: bool
+
+    def as_certificate(self) -> dict[str, Any]:
+        return {**self.parity.as_certificate(), "simplified_by_onnxsim": self.was_simplified}
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The graphs of a network, what they were checked on, and what a contract says of them."""
+
+    graphs: Sequence[_Exported | Proved]
+    frames: NamedFrames
+    size_multiple: int
+    halo_px: int
+    macs_per_lr_pixel: int
 
 
 def export_bundle(
@@ -42,34 +74,98 @@ def export_bundle(
     name: str,
     licence: str,
     card: str,
-    frames: Sequence[tuple[str, Bytes]],
+    frames: NamedFrames,
+    size: tuple[int, int] | None = None,
+    precisions: Sequence[str] = PRECISIONS,
     overwrite: bool = False,
     progress: Progress = lambda _: None,
 ) -> Bundle:
     """Write the bundle of a checkpoint to `out` and return it.
 
     `frames` are named LR frames for the parity check, kept in the bundle as `check/`; `card` is
-    the text of its model card; `licence` an SPDX identifier.
+    the text of its model card; `licence` an SPDX identifier. `size` is (width, height) of the
+    frames of a static graph, see `checked_size`.
 
     Raises:
-        UsageError: if `out` exists and may not be overwritten, or is no bundle.
+        UsageError: if `out` exists and may not be overwritten or is no bundle, or the network
+            cannot have this size or precision.
         ExportError: if the network cannot be deployed or a graph differs from it.
     """
     check_free(out, overwrite=overwrite)
+    check_precisions(precisions)
     network = checkpoint.network()
-    if not isinstance(network, Edge):
-        raise ExportError(f"'{checkpoint.recipe.model}' is not an edge network; export edge-n/s/m")
-    images = [image for _, image in frames]
-    graphs = [_export(network, precision, images, progress) for precision in PRECISIONS]
-    payload = {f"{graph.precision}.onnx": graph.data for graph in graphs}
-    payload |= {f"check/{title}.png": _png(image) for title, image in frames}
-    payload |= {CERTIFICATE: _certificate(graphs), "CARD.md": card.encode()}
+    if not makes_bundle(network, size):
+        raise ExportError(
+            f"'{checkpoint.recipe.model}' does not turn a frame into a restored one on its own, so "
+            "it makes no bundle; export it as plain ONNX: crispstream export"
+        )
+    if isinstance(network, Edge):
+        made = _edge(network, frames, precisions, progress)
+    else:
+        shape = shape_of(network, *checked_size(network, size))
+        made = _static(network, shape, frames, precisions, progress)
+    payload = {f"{graph.precision}.onnx": graph.data for graph in made.graphs}
+    payload |= {f"check/{title}.png": png_of(image) for title, image in made.frames}
+    payload |= {CERTIFICATE: certificate_of(made.graphs), "CARD.md": card.encode()}
     progress("writing the bundle")
-    contract = _contract(checkpoint, network, name, licence, graphs, images)
-    return write_bundle(out, contract, payload, overwrite=overwrite)
+    return write_bundle(
+        out, _contract(checkpoint, made, name, licence), payload, overwrite=overwrite
+    )
 
 
-def _export(
+def makes_bundle(network: nn.Module, size: tuple[int, int] | None) -> bool:
+    """Return whether a network turns a frame alone, of this size, into a restored frame.
+
+    Raises:
+        UsageError: as `checked_size`; an edge network has no size.
+    """
+    if isinstance(network, Edge) and size is None:
+        return True
+    return shape_of(network, *checked_size(network, size)).restores
+
+
+def check_precisions(precisions: Sequence[str]) -> None:
+    """Raise UsageError unless these are precisions, each once."""
+    if (
+        not precisions
+        or not set(precisions) <= set(PRECISIONS)
+        or len(set(precisions)) < len(precisions)
+    ):
+        raise UsageError(
+            f"the precisions {', '.join(precisions) or 'none'} cannot be exported; give "
+            f"{' or '.join(PRECISIONS)}, each once"
+        )
+
+
+def checked_size(network: nn.Module, size: tuple[int, int] | None) -> tuple[int, int]:
+    """Return the (width, height) of a static graph in LR pixels, `STATIC_SIZE` by default.
+
+    Raises:
+        UsageError: if the network is an edge network, or its sides must divide by more.
+    """
+    width, height = size or STATIC_SIZE
+    if isinstance(network, Edge):
+        raise UsageError("an edge network takes frames of any size; leave out --size")
+    multiple = int(network.size_multiple)  # type: ignore[arg-type]
+    if width % multiple or height % multiple:
+        fit_height, fit_width = padded_size(height, width, multiple)
+        raise UsageError(
+            f"the sides of {width}x{height} do not divide by {multiple}, which this network needs; "
+            f"give --size {fit_width}x{fit_height}"
+        )
+    return width, height
+
+
+def _edge(
+    network: Edge, frames: NamedFrames, precisions: Sequence[str], progress: Progress
+) -> _Made:
+    images = [image for _, image in frames]
+    graphs = [_export_edge(network, precision, images, progress) for precision in precisions]
+    work = macs_per_lr_pixel(network)
+    return _Made(graphs, frames, network.size_multiple, network.halo_px, work)
+
+
+def _export_edge(
     network: Edge, precision: str, frames: Sequence[Bytes], progress: Progress
 ) -> _Exported:
     progress(f"exporting {precision}")
@@ -88,32 +184,50 @@ def _export(
     return _Exported(precision, shipped, parity, keep)
 
 
-def _contract(
-    checkpoint: Checkpoint,
-    network: Edge,
-    name: str,
-    licence: str,
-    graphs: Sequence[_Exported],
-    frames: Sequence[Bytes],
-) -> Bundle:
-    work = macs_per_lr_pixel(network)
+def _static(
+    network: nn.Module,
+    shape: Shape,
+    frames: NamedFrames,
+    precisions: Sequence[str],
+    progress: Progress,
+) -> _Made:
+    named = [(title, fitted(image, shape.width, shape.height)) for title, image in frames]
+    images = [image for _, image in named]
+    graphs = prove_network(network, shape, images, precisions, progress)
+    work = macs(deployed(network), shape.width, shape.height) // (shape.width * shape.height)
+    # No halo: a graph of one size is never cut into tiles, it takes that frame or none.
+    return _Made(graphs, named, int(network.size_multiple), 0, work)  # type: ignore[arg-type]
+
+
+def _contract(checkpoint: Checkpoint, made: _Made, name: str, licence: str) -> Bundle:
+    work = made.macs_per_lr_pixel
     return Bundle(
         name=name,
         scale=SCALE,
-        size_multiple=network.size_multiple,
-        halo_px=network.halo_px,
+        size_multiple=made.size_multiple,
+        halo_px=made.halo_px,
         graphs=tuple(
             Graph(f"{graph.precision}.onnx", "", graph.precision, BACKENDS, OPSET, work)
-            for graph in graphs
+            for graph in made.graphs
         ),
         licence=licence,
         training={
-            "recipe": asdict(checkpoint.recipe),
+            "recipe": recipe_facts(checkpoint.recipe),
             "steps_done": checkpoint.steps_done,
             "data": list(checkpoint.data),
         },
-        input_statistics=_statistics(frames),
+        input_statistics=_statistics([image for _, image in made.frames]),
     )
+
+
+def recipe_facts(recipe: Recipe) -> dict[str, Any]:
+    """Return what a bundle says of a recipe: the main settings, and all that are not usual."""
+    usual = asdict(Recipe(recipe.model, steps=1))
+    return {
+        name: value
+        for name, value in asdict(recipe).items()
+        if name in _ALWAYS_NAMED or value != usual[name]
+    }
 
 
 def _statistics(frames: Sequence[Bytes]) -> dict[str, Any]:
@@ -125,46 +239,7 @@ def _statistics(frames: Sequence[Bytes]) -> dict[str, Any]:
     }
 
 
-def _certificate(graphs: Sequence[_Exported]) -> bytes:
-    content = {
-        sha256_of(graph.data): {
-            **graph.parity.as_certificate(),
-            "simplified_by_onnxsim": graph.was_simplified,
-        }
-        for graph in graphs
-    }
+def certificate_of(graphs: Sequence[_Exported | Proved]) -> bytes:
+    """Return certificate.json: each graph, by its hash, how it was judged and the figures."""
+    content = {sha256_of(graph.data): graph.as_certificate() for graph in graphs}
     return (json.dumps({"schema": SCHEMA, "graphs": content}, indent=2) + "\n").encode()
-
-
-def _png(image: Bytes) -> bytes:
-    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    if not done:
-        raise ExportError(f"cannot encode a check frame of shape {image.shape} as PNG")
-    return data.tobytes()
-
-
-def shipped_frames() -> list[tuple[str, Bytes]]:
-    """Return the kit's own LR frames for parity checks, by name; see export/frames/README.md."""
-    folder = resources.files("crispstream.export") / "frames"
-    files = sorted((item for item in folder.iterdir() if item.name.endswith(".png")), key=str)
-    return [(file.name[:-4], _decode(file.read_bytes(), file.name)) for file in files]
-
-
-def read_frames(folder: Path) -> list[tuple[str, Bytes]]:
-    """Return the PNG frames of a folder by name.
-
-    Raises:
-        UsageError: if there are none.
-    """
-    files = sorted(folder.glob("*.png"))
-    if not files:
-        raise UsageError(f"no PNG frames in '{folder}'; give a folder of LR frames")
-    return [(file.stem, _decode(file.read_bytes(), file.name)) for file in files]
-
-
-def _decode(data: bytes, name: str) -> Bytes:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise UsageError(f"'{name}' is not an image; give PNG frames")
-    rows, cols = image.shape[0] // 4 * 4, image.shape[1] // 4 * 4
-    return np.asarray(np.ascontiguousarray(image[:rows, :cols]), np.uint8)

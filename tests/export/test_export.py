@@ -10,7 +10,8 @@ from crispstream.core.bundle import Bundle
 from crispstream.core.errors import ExportError, UsageError
 from crispstream.core.files import sha256_of
 from crispstream.export.card import facts
-from crispstream.export.exporter import export_bundle, read_frames, shipped_frames
+from crispstream.export.check_frames import read_frames, shipped_frames
+from crispstream.export.exporter import export_bundle
 from crispstream.export.graph import (
     FLOAT_OUTPUT,
     ByteGraph,

@@ -54,6 +54,8 @@ FILES = {
     "docs/experiments.md": "what was tried, with the figures",
     "docs/getting-started.md": "from a clone to a restored video",
     "docs/your-own-data.md": "training, judging and using a model of your own",
+    "docs/networks.md": "all networks: size, cost, export, published figures",
+    "docs/published-systems.md": "GFN, CNLRN, CMOS and others: data, training, protocols, export",
     "docs/python-api.md": "frames, streams and bundles from Python",
     "pyproject.toml": "packaging, dependencies, and every tool's settings",
 }
