@@ -118,8 +118,9 @@ def open_runs(runs: Sequence[StageRun], out: Path, resume: bool, overwrite: bool
             f"'{runs[-1].checkpoint}' is there: nothing is left to do; --overwrite begins anew"
         )
     if found and not resume and not overwrite:
+        go_on = "go on with it: --resume, " if any(run.last.exists() for run in runs) else ""
         raise UsageError(
-            f"'{out}' already holds a training ({', '.join(found)}); go on with it: --resume, "
+            f"'{out}' already holds a training ({', '.join(found)}); {go_on}"
             "replace it: --overwrite, or choose another --output"
         )
     try:

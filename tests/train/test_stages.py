@@ -194,6 +194,9 @@ def test_parameters_learn_at_the_rate_of_their_name():
 
 
 def test_users_change_all_stages_at_once():
+    assert without_files(build_recipe("gfn"), []) == build_recipe("gfn")
+    with pytest.raises(UsageError, match="lr-gopro whole"):
+        without_files(build_recipe("gfn"), ["IMG*"])
     changed = without_files(with_steps(SECOND, 7), ["IMG*"])
     assert [stage.steps for stage in changed.stages()] == [7, 7]
     assert all(stage.pool.exclude == ("IMG*",) for stage in changed.stages())

@@ -194,11 +194,14 @@ def no_training(*_, **__):
     raise AssertionError("the request should have been refused before")
 
 
-@pytest.mark.parametrize("name", ["last.ckpt", "edge-n.safetensors"])
-def test_an_earlier_run_is_not_overwritten(tmp_path, monkeypatch, name):
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("last.ckpt", "; go on with it: --resume,"), ("edge-n.safetensors", ";")],
+)
+def test_an_earlier_run_is_not_overwritten(tmp_path, monkeypatch, name, advice):
     monkeypatch.setattr("crispstream.train.loop.open_samples", no_training)
     (tmp_path / name).write_text("precious")
-    with pytest.raises(UsageError, match=f"{name}.*--resume.*--overwrite"):
+    with pytest.raises(UsageError, match=rf"{name}\){advice} replace it: --overwrite"):
         train(SHORT, [tmp_path], tmp_path, cache=tmp_path)
     with pytest.raises(UsageError, match="leave out one"):
         train(SHORT, [tmp_path], tmp_path, cache=tmp_path, resume=True, overwrite=True)

@@ -12,6 +12,7 @@ from crispstream.core.errors import UsageError
 
 from .built import MANIFEST, BuiltSet
 from .defocus_pool import DefocusPlan, build_defocus_pool
+from .journal import JOURNAL, read_manifest
 from .pool import PoolPlan, build_pool, open_pool
 
 Array = npt.NDArray[Any]
@@ -91,17 +92,25 @@ def open_samples(
 
 
 def _built(plan: BuiltPlan, folders: Sequence[Path]) -> BuiltSet:
-    kinds = " or ".join(plan.kinds)
-    if len(folders) != 1 or not (folders[0] / MANIFEST).is_file():
+    folder = folders[0]
+    build = f"crispstream data build {plan.kinds[0]} SRC DST"
+    if len(folders) != 1 or not folder.is_dir():
         raise UsageError(
-            f"this recipe learns from one data set of the kind {kinds}, and --data names "
-            f"{', '.join(map(str, folders))}; make it with: crispstream data build "
-            f"{plan.kinds[0]} SRC DST, then give --data DST"
+            f"this recipe learns from one data set of the kind {plan.kinds[0]}, and --data names "
+            f"{', '.join(map(str, folders))}; make it with: {build}, then give --data DST"
         )
-    found = BuiltSet.open(folders[0])
-    if found.kind not in plan.kinds:
+    if (folder / JOURNAL).is_file():
         raise UsageError(
-            f"'{folders[0]}' is a data set of the kind {found.kind}, this recipe learns from "
-            f"{kinds}; make one with: crispstream data build {plan.kinds[0]} SRC DST"
+            f"the build of '{folder}' was interrupted; run it again: {build}"
         )
-    return found
+    if not (folder / MANIFEST).is_file():
+        near = (folder.parent / MANIFEST).is_file()
+        advice = f"name '{folder.parent}'" if near else f"make one with: {build}"
+        raise UsageError(f"'{folder}' is not a data set that was built here; {advice}")
+    kind = read_manifest(folder)["kind"]
+    if kind not in plan.kinds:
+        raise UsageError(
+            f"'{folder}' is a data set of the kind {kind}, this recipe learns from "
+            f"{plan.kinds[0]}; make one with: {build}"
+        )
+    return BuiltSet.open(folder)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from crispstream.core.errors import UsageError
 from crispstream.core.registry import Registry
 from crispstream.train.data.samples import BuiltPlan
 
@@ -39,9 +40,18 @@ def with_steps(recipe: Recipe, steps: int) -> Recipe:
 
 
 def without_files(recipe: Recipe, patterns: Sequence[str]) -> Recipe:
-    """Return the recipe that also leaves out files of such names; a built set is what it is."""
-    earlier = tuple(without_files(stage, patterns) for stage in recipe.earlier)
+    """Return the recipe that also leaves out files of such names.
+
+    Raises:
+        UsageError: if the recipe learns from a built set, which is taken whole.
+    """
+    if not patterns:
+        return recipe
     pool = recipe.pool
-    if not isinstance(pool, BuiltPlan):
-        pool = replace(pool, exclude=(*pool.exclude, *patterns))
-    return replace(recipe, pool=pool, earlier=earlier)
+    if isinstance(pool, BuiltPlan):
+        raise UsageError(
+            f"--exclude is for folders of pictures, and this recipe takes a data set of the kind "
+            f"{pool.kinds[0]} whole; build the set from a folder without these files"
+        )
+    earlier = tuple(without_files(stage, patterns) for stage in recipe.earlier)
+    return replace(recipe, pool=replace(pool, exclude=(*pool.exclude, *patterns)), earlier=earlier)
