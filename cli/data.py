@@ -3,18 +3,22 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crispstream.train.data.official import LAYOUTS
 
+if TYPE_CHECKING:
+    from crispstream.train.data.builders import Builder
+
 INTERRUPTED = 130  # 128 + SIGINT, what shells expect
 
 EXAMPLE = "crispstream data build lr-gopro GOPRO_Large data/lr-gopro --workers 8"
+# A paragraph a line: a path that is broken in two cannot be copied.
 PAGE = "\n\n".join(
     ["What SRC holds, by KIND:"]
-    + [f"{kind}: {layout}" for kind, layout in LAYOUTS.items()]
+    + [line for kind, layout in LAYOUTS.items() for line in (f"{kind}:", *layout.split("\n"))]
     + [f"Example: {EXAMPLE}"]
 )
 
@@ -59,7 +63,7 @@ def build(
         typer.echo(json.dumps({"data_set": str(dst), **summary}))
         return
     about = BUILDERS.get(kind)()
-    typer.echo(f"{_sentence(dst, summary, about.whole)}; {_next(dst, summary, about.recipe)}")
+    typer.echo(f"{_sentence(dst, summary, about.whole)}; {_next(dst, summary, about)}")
 
 
 def _teller(*, quiet: bool) -> Callable[[str], None]:
@@ -68,7 +72,8 @@ def _teller(*, quiet: bool) -> Callable[[str], None]:
 
     console = Console(stderr=True, quiet=quiet)
     end = "\r" if console.is_terminal else "\n"
-    return lambda text: console.print(text, end=end)
+    width = console.width - 1 if console.is_terminal else 0  # blanks hide what was there before
+    return lambda text: console.print(f"{text:<{width}}", end=end)
 
 
 def _sentence(dst: Path, summary: dict[str, Any], whole: int) -> str:
@@ -80,10 +85,12 @@ def _sentence(dst: Path, summary: dict[str, Any], whole: int) -> str:
     )
 
 
-def _next(dst: Path, summary: dict[str, Any], recipe: str) -> str:
+def _next(dst: Path, summary: dict[str, Any], about: "Builder") -> str:
     """Return what to do with the set."""
+    recipe, protocol = about.recipe, about.protocol
     if recipe and not summary["samples"]:
         return "nothing can be trained on it, for every picture is too small or too flat"
     if recipe:
-        return f"next: crispstream train {recipe} --data {dst} -o runs/{recipe}"
-    return f"next: crispstream evaluate edge-s bicubic --data {dst}/test"
+        train = f"crispstream train {recipe} --data {dst} -o runs/{recipe}"
+        return f"next: {train}\nits test set is judged with --protocol {protocol}"
+    return f"next: crispstream evaluate edge-s bicubic --data {dst}/test --protocol {protocol}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crispstream.core.errors import UsageError
+from crispstream.core.registry import did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,7 +58,7 @@ def evaluate(
         str | None,
         typer.Option(
             help="Judge as a paper did, on given pairs: gfn, cnlrn, cmos or cmsc. "
-            "cmos also reads the five groups of a BSR test set."
+            "cmos also reads a split of a BSR set, with its five groups or without."
         ),
     ] = None,
     ensemble: Annotated[
@@ -68,13 +70,17 @@ def evaluate(
     from crispstream.train.judging import bsr_split
 
     if protocol is not None and protocol not in PROTOCOLS:
-        raise UsageError(f"there is no protocol '{protocol}'; known: {', '.join(PROTOCOLS)}")
+        raise UsageError(
+            f"there is no protocol '{protocol}'; {did_you_mean(protocol, PROTOCOLS)}"
+            f"known: {', '.join(PROTOCOLS)}"
+        )
     split = bsr_split(data) if protocol == "cmos" else None
     if split is not None:
         rows = _judge_groups(models, split, ensemble=ensemble, quiet=as_json)
     else:
         rows = _judge(models, data, seed, protocol, ensemble=ensemble, quiet=as_json)
-    _show([{**row, "protocol": protocol or "plain"} for row in rows], protocol, as_json)
+    told = {"protocol": protocol or "plain", "ensemble": ensemble, "data": str(split or data)}
+    _show([{**row, **told} for row in rows], protocol, as_json)
 
 
 def _judge(
@@ -92,7 +98,7 @@ def _judge(
         samples = read_samples(data, seed) if protocol is None else read_pairs(data)
         convention = CONVENTIONS[protocol or "plain"]
         scores = judge(restorers, samples, _progress(stack, quiet=quiet), convention)
-    return [asdict(score) for score in scores]
+    return [{**asdict(score), "true_maps": False} for score in scores]
 
 
 def _judge_groups(models: list[str], split: Path, *, ensemble: bool, quiet: bool) -> list[Figures]:
@@ -102,7 +108,7 @@ def _judge_groups(models: list[str], split: Path, *, ensemble: bool, quiet: bool
     from crispstream.train.judging import judge_groups
 
     if ensemble:
-        raise UsageError("the five groups are judged without self-ensemble; leave out --ensemble")
+        raise UsageError("a BSR set is judged without self-ensemble; leave out --ensemble")
     with ExitStack() as stack:
         answering = {name: stack.enter_context(_answering(name)) for name in models}
         verdicts = judge_groups(answering, split, _progress(stack, quiet=quiet))
@@ -112,7 +118,7 @@ def _judge_groups(models: list[str], split: Path, *, ensemble: bool, quiet: bool
         figures: Figures = {"model": name}
         for part in parts:
             figures |= part
-        found.append(figures)
+        found.append({**figures, "true_maps": verdict.true_maps})
     return found
 
 
@@ -172,11 +178,24 @@ def _show(rows: list[Figures], protocol: str | None, as_json: bool) -> None:
     from rich.table import Table
 
     if as_json:
-        typer.echo(json.dumps(rows))
+        typer.echo(json.dumps([_finite(row) for row in rows], allow_nan=False))
         return
     shown = [column for column in COLUMNS if any(row.get(column[0]) is not None for row in rows)]
     title = f"protocol {protocol}: {PROTOCOLS[protocol]}" if protocol else None
-    table = Table(*(header for _, header, _ in shown), title=title)
+    told = "true maps given: blur and labels were read, an upper bound"
+    caption = told if any(row["true_maps"] for row in rows) else None
+    table = Table(*(header for _, header, _ in shown), title=title, caption=caption)
+    table.columns[0].overflow = "fold"  # cut names would hide what follows them
     for row in rows:
-        table.add_row(*("-" if row.get(k) is None else form.format(row[k]) for k, _, form in shown))
+        cells = ["-" if row.get(k) is None else form.format(row[k]) for k, _, form in shown]
+        cells[0] += " (true maps given)" if row["true_maps"] else ""
+        table.add_row(*cells)
     Console().print(table)
+
+
+def _finite(row: Figures) -> Figures:
+    """Put None for what JSON has no number for: the PSNR of exact frames, and gains by it."""
+    return {
+        key: None if isinstance(figure, float) and not isfinite(figure) else figure
+        for key, figure in row.items()
+    }

@@ -3,7 +3,7 @@
 Images are BGR bytes [H,W,3]. All sums run over channels, so their order makes no difference.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -111,6 +111,16 @@ def sigma_ssim(a: npt.NDArray[Any], b: npt.NDArray[Any], kernel_px: int) -> floa
     """
     x, y = _shares(a, b, kernel_px)
     return _ssim(x * 255, y * 255, volume=False)
+
+
+def mean_of(figures: Sequence[float]) -> float:
+    """Return the mean, infinite where exact frames make it so, NaN of infinities of both signs.
+
+    >>> mean_of([30, float("inf")])
+    inf
+    """
+    with np.errstate(invalid="ignore"):
+        return float(np.mean(figures))
 
 
 class MeanIou:

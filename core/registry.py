@@ -1,12 +1,23 @@
 """Named things: a plain object with explicit registration."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from .errors import UsageError
 
 T = TypeVar("T")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question with the closest known name, whatever its case; empty if none is close.
+
+    >>> did_you_mean("GFN", ["cnlrn", "gfn"]), did_you_mean("edge", ["gfn"])
+    ("did you mean 'gfn'? ", '')
+    """
+    names = {entry.lower(): entry for entry in known}
+    close = difflib.get_close_matches(name.lower(), names, n=1)
+    return f"did you mean '{names[close[0]]}'? " if close else ""
 
 
 class Registry(Generic[T]):
@@ -47,10 +58,9 @@ class Registry(Generic[T]):
             UsageError: naming the known entries and the closest spelling.
         """
         if name not in self._entries:
-            close = difflib.get_close_matches(name, self._entries, n=1)
-            hint = f"did you mean '{close[0]}'? " if close else ""
             raise UsageError(
-                f"there is no {self._noun} '{name}'; {hint}known: {', '.join(self.names())}"
+                f"there is no {self._noun} '{name}'; {did_you_mean(name, self._entries)}"
+                f"known: {', '.join(self.names())}"
             )
         return self._entries[name]
 

@@ -22,11 +22,12 @@ def read_card(checkpoint: Checkpoint, path: Path, *, required: bool) -> str:
 def facts(checkpoint: Checkpoint) -> str:
     """Return a card that says what was trained, how long and on what, and claims no quality."""
     recipe = checkpoint.recipe
+    patches = f"LR patches of {recipe.patch_px} px" if recipe.patch_px else "not cut"
     files = "\n".join(f"- {name}" for name in checkpoint.data)
     return (
         f"# {recipe.model}\n\n"
-        f"Trained for {checkpoint.steps_done} steps of {recipe.batch} pairs, LR patches of "
-        f"{recipe.patch_px} px, peak learning rate {recipe.learning_rate:g}.\n"
+        f"Trained for {checkpoint.steps_done} steps of {recipe.batch} samples, {patches}, "
+        f"learning rate {recipe.learning_rate:g} at most.\n"
         "Quality was not measured: run `crispstream evaluate` and write it here.\n\n"
         f"## Data\n\n{files}\n"
     )

@@ -1,6 +1,7 @@
 """Checkpoints: a safetensors file whose metadata is the whole recipe. Never a pickle."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,11 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write `checkpoint` whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write `checkpoint` whole or not at all.
+
+    Raises:
+        TrainError: if `path` cannot be written.
+    """
     about = {
         "format": FORMAT,
         "recipe": recipe_as_dict(checkpoint.recipe),
@@ -57,9 +61,18 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()
     }
-    save_file(tensors, temporary, metadata={"crispstream": json.dumps(about)})
-    temporary.chmod(0o644)  # safetensors writes 0600, hidden from other users
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, temporary, metadata={"crispstream": json.dumps(about)})
+        temporary.chmod(0o644)  # safetensors writes 0600, hidden from other users
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise TrainError(
+            f"cannot write the checkpoint '{path}' ({error}); make room, or name a file in a "
+            "folder that can be written"
+        ) from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -5,6 +5,7 @@ PSNR and SSIM are on bytes, mean over frames, before any video encoding: RGB wit
 another convention is named.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from crispstream.core.bicubic import downscale_x4, upscale_x4
-from crispstream.core.errors import FrameError, UsageError
-from crispstream.core.metrics import PLAIN, Convention, psnr_db, ssim
+from crispstream.core.errors import FrameError, TrainError, UsageError
+from crispstream.core.metrics import PLAIN, Convention, mean_of, psnr_db, ssim
 from crispstream.core.pixels import SCALE, Bytes
 
+from .data.journal import JOURNAL, MANIFEST
+from .data.layout import folders_in
 from .data.sharp import list_media, read_pictures
 from .degrade.pipeline import Degradation
 
@@ -25,6 +28,8 @@ Restore = Callable[[Bytes], Bytes]
 LAYOUTS = (("lr", "hr"), ("blur", "sharp"))
 CROP_PX = 512
 FRAMES_PER_VIDEO = 4
+CHOICES = 6
+"""Folders that a message proposes at most."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,12 @@ def read_samples(folder: Path, seed: int = 1) -> Iterator[Sample]:
     512x512 crops are blurred and degraded here, the same way for the same seed.
 
     Raises:
-        UsageError: if the folder holds no samples or pairs do not belong together.
+        UsageError: if the folder holds no samples, pairs do not belong together, or it is another
+            part of a data set than its pairs.
+        TrainError: if a file cannot be decoded.
     """
     if _layout(folder) is None:
-        return synthetic_samples(list_media([folder]), Degradation(), seed)
+        return synthetic_samples(_media(folder), Degradation(), seed)
     return read_pairs(folder)
 
 
@@ -83,6 +90,7 @@ def read_pairs(folder: Path) -> Iterator[Sample]:
 
     Raises:
         UsageError: if the folder has none of the layouts or pairs do not belong together.
+        TrainError: if a file cannot be decoded.
     """
     layout = _layout(folder)
     if layout is None:
@@ -96,18 +104,96 @@ def read_pairs(folder: Path) -> Iterator[Sample]:
 
 def _layout(folder: Path) -> tuple[Path, Path] | None:
     if not folder.is_dir():
-        raise UsageError(f"the data folder '{folder}' does not exist; see --help for its layouts")
+        seen = "is a file" if folder.exists() else "does not exist"
+        raise UsageError(f"the data folder '{folder}' {seen}; see --help for its layouts")
+    check_whole(folder)
+    found = _pair_folders(folder)
+    if found is None:
+        _refuse_sets(folder)
+    return found
+
+
+def _pair_folders(folder: Path) -> tuple[Path, Path] | None:
     places = ((folder / small, folder / large) for small, large in LAYOUTS)
     return next((pair for pair in places if all(part.is_dir() for part in pair)), None)
 
 
+def is_bsr(folder: Path) -> bool:
+    """Tell whether a folder is a split of a BSR set, in five groups or without."""
+    return (folder / "GT").is_dir() and any((folder / p).is_dir() for p in ("Group1", "LRx4"))
+
+
+def check_whole(folder: Path) -> None:
+    """Refuse a folder of a built set that is not finished.
+
+    Raises:
+        UsageError: if an interrupted build left the set in or around `folder`.
+    """
+    for place in _around(folder):
+        if (place / JOURNAL).is_file() and not (place / MANIFEST).is_file():
+            raise UsageError(
+                f"the data set '{_shown(place)}' is not complete: its build was interrupted; run "
+                "the same data build again"
+            )
+
+
+def built_kind(folder: Path) -> str | None:
+    """Return the kind of the built set, of any version, in `folder`; None if there is none."""
+    try:
+        about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return str(about["kind"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _refuse_sets(folder: Path) -> None:
+    """Refuse what is no folder of pairs but lies in a data set, or holds one.
+
+    Taken for sharp pictures, its LR pictures and maps would be blurred once more and judged.
+    """
+    built = next((place for place in _around(folder) if built_kind(place) is not None), None)
+    root = built or folder
+    tops = folders_in(root)
+    places = [root, *tops, *(below for top in tops for below in folders_in(top))]
+    found = [f"'{_shown(p)}'" for p in places if _pair_folders(p) is not None]
+    found += [f"'{_shown(p)}' with --protocol cmos" for p in places if is_bsr(p)]
+    if found or built is not None:
+        choices = " or ".join(found[:CHOICES]) or "another folder: this data set has no pairs"
+        raise UsageError(
+            f"'{folder}' holds neither pairs nor sharp pictures alone; judge {choices}"
+        )
+
+
+def _around(folder: Path) -> list[Path]:
+    """Return a folder and what it may be a part of, down to SET/test/Set5/lr."""
+    place = folder.resolve()
+    return [place, *place.parents][:4]
+
+
+def _shown(place: Path) -> Path:
+    here = Path.cwd()
+    return place.relative_to(here) if place.is_relative_to(here) else place
+
+
+def _media(folder: Path) -> list[Path]:
+    try:
+        return list_media([folder])
+    except UsageError as error:
+        raise UsageError(
+            f"'{folder}' holds no images or videos to judge on; name another folder with --data"
+        ) from error
+
+
+def _read(path: Path, frames: int) -> Iterator[Bytes]:
+    try:
+        yield from read_pictures(path, frames)
+    except TrainError as error:
+        raise TrainError(f"cannot read '{path}'; get it again, or take it away") from error
+
+
 def _pairs(small: Path, large: Path) -> Iterator[Sample]:
-    files = list_media([small])
-    for path in files:
-        twin = large / path.name
-        if not twin.exists():
-            raise UsageError(f"'{path}' has no twin '{twin}'; pairs carry the same file name")
-        lr, hr = next(read_pictures(path, 1)), next(read_pictures(twin, 1))
+    for path, twin in _twins(small, large):
+        lr, hr = next(_read(path, 1)), next(_read(twin, 1))
         same_size = lr.shape == hr.shape
         hr = hr[: hr.shape[0] // SCALE * SCALE, : hr.shape[1] // SCALE * SCALE]
         if same_size:
@@ -120,6 +206,21 @@ def _pairs(small: Path, large: Path) -> Iterator[Sample]:
         yield Sample(path.name, lr, hr)
 
 
+def _twins(small: Path, large: Path) -> list[tuple[Path, Path]]:
+    """Return the files of each pair; refuse a file on either side that has no twin."""
+    pairs = [(path, large / path.name) for path in _media(small)]
+    names = {path.name for path, _ in pairs}
+    lone = [pair for pair in pairs if not pair[1].exists()]
+    lone = lone or [(p, small / p.name) for p in _media(large) if p.name not in names]
+    if lone:
+        path, twin = lone[0]
+        raise UsageError(
+            f"'{path}' has no twin '{twin}'; pairs carry the same file name: get the missing file, "
+            "or take this one away"
+        )
+    return pairs
+
+
 def synthetic_samples(
     files: Sequence[Path], degradation: Degradation, seed: int
 ) -> Iterator[Sample]:
@@ -129,7 +230,7 @@ def synthetic_samples(
     """
     margin = degradation.margin_px()
     for path in files:
-        for number, picture in enumerate(read_pictures(path, FRAMES_PER_VIDEO)):
+        for number, picture in enumerate(_read(path, FRAMES_PER_VIDEO)):
             rows, cols = (min(n - 2 * margin, CROP_PX) // 16 * 16 for n in picture.shape[:2])
             if min(rows, cols) < 64:
                 continue
@@ -179,7 +280,9 @@ def judged(
         )
     quality = psnr_db(restored, sample.hr, convention)
     similarity = ssim(restored, sample.hr, convention)
-    return Row(sample.name, quality, similarity, quality - reference_db)
+    # Where both are exact, infinity less infinity would be no number.
+    gain = 0.0 if quality == reference_db else quality - reference_db
+    return Row(sample.name, quality, similarity, gain)
 
 
 def score_of(model: str, rows: Sequence[Row]) -> Score:
@@ -188,9 +291,9 @@ def score_of(model: str, rows: Sequence[Row]) -> Score:
     return Score(
         model,
         len(rows),
-        float(np.mean([row.psnr_db for row in rows])),
-        float(np.mean([row.ssim for row in rows])),
-        float(np.mean([row.gain_db for row in rows])),
+        mean_of([row.psnr_db for row in rows]),
+        mean_of([row.ssim for row in rows]),
+        mean_of([row.gain_db for row in rows]),
         worst.sample,
         worst.gain_db,
     )

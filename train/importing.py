@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from crispstream.core.errors import TrainError, UsageError
+from crispstream.core.registry import did_you_mean
 
 from .checkpoint import Checkpoint, save_checkpoint
 from .models.registry import build_network
@@ -27,6 +28,14 @@ ENDINGS = (".pth", ".pt", ".pkl")
 
 ENVELOPES = ("state_dict", "params", "model")
 """Entries that training scripts keep their weights under."""
+
+HOSTILE = frozenset(
+    {
+        *("os", "posix", "nt", "subprocess", "commands", "builtins", "__builtin__"),
+        *("sys", "shutil", "socket", "importlib", "pty", "runpy"),
+    }
+)
+"""Modules that no network is made of: a file that calls them means harm."""
 
 ROLES: Mapping[str, int] = MappingProxyType(
     {"query": 0, "q": 0, "key": 1, "k": 1, "value": 2, "v": 2}
@@ -71,11 +80,13 @@ def import_checkpoint(system: str, path: Path, out: Path, *, overwrite: bool = F
 
     Raises:
         UsageError: if the system is unknown, `path` does not exist, or `out` does.
-        TrainError: if the file holds more than tensors, or not those of the system.
+        TrainError: if the file holds more than tensors, or not those of the system, or `out`
+            cannot be written.
     """
     if system not in PUBLISHED:
         raise UsageError(
-            f"there are no published weights of '{system}' to import; known: {', '.join(PUBLISHED)}"
+            f"there are no published weights of '{system}' to import; "
+            f"{did_you_mean(system, PUBLISHED)}known: {', '.join(PUBLISHED)}"
         )
     if out.suffix != ".safetensors":
         raise UsageError(f"a checkpoint's name ends in .safetensors, got '{out}'; rename it in -o")
@@ -94,6 +105,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         UsageError: if the file does not exist or is of another kind.
         TrainError: if it holds more than tensors, or none.
     """
+    if path.is_dir():
+        raise UsageError(f"'{path}' is a folder; name the authors' file of weights in it")
     if not path.is_file():
         raise UsageError(f"the file '{path}' does not exist; download it from its authors")
     if path.suffix == ".safetensors":
@@ -116,10 +129,16 @@ def _loaded(path: Path) -> object:
             raise TrainError(
                 f"'{path}' is not a file that torch.save wrote, or it is damaged; download it again"
             ) from error
+        # Builtins are named without their module there.
+        if "." not in code[1] or code[1].split(".")[0] in HOSTILE:
+            raise TrainError(
+                f"'{path}' would call {code[1]} when opened, which no file of weights needs; "
+                "nothing of it was run. Delete it, and get the weights from their authors"
+            ) from error
         raise TrainError(
             f"'{path}' holds a Python object ({code[1]}), which would run code when opened; only "
             "tensors are read. On a machine that trusts the file, beside its authors' code: "
-            f"python -c \"import torch; m = torch.load('{path.name}', weights_only=False, "
+            f"python -c \"import torch; m = torch.load('{path.resolve()}', weights_only=False, "
             "map_location='cpu'); torch.save(m.state_dict(), 'weights.pth')\"; then import "
             "weights.pth"
         ) from error
@@ -150,12 +169,17 @@ def converted(published: Published, theirs: Mapping[str, Tensor]) -> dict[str, T
     """Return the authors' tensors under the kit's names, for BGR.
 
     Raises:
-        TrainError: at the first tensor whose shape is not that of its partner, or if the
-            numbers of tensors differ.
+        TrainError: if the numbers of tensors differ, at the first tensor whose shape is not that
+            of its partner, or at the first that holds more than finite numbers.
     """
-    ordered = _by_role(theirs) if published.has_attention else dict(theirs)
     with torch.device("meta"):  # only names and shapes are asked for
         ours = build_network(published.network).state_dict()
+    if len(theirs) != len(ours):
+        raise TrainError(
+            f"the file has {len(theirs)} tensors and network '{published.network}' has "
+            f"{len(ours)}; import the weights of the complete x4 network"
+        )
+    ordered = _by_role(theirs) if published.has_attention else dict(theirs)
     _check_same(published.network, ordered, ours)
     weights = {
         name: tensor.detach().to(torch.float32).clone()
@@ -167,7 +191,7 @@ def converted(published: Published, theirs: Mapping[str, Tensor]) -> dict[str, T
 
 def _check_same(network: str, theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> None:
     for number, ((name, tensor), (own, expected)) in enumerate(
-        zip(theirs.items(), ours.items(), strict=False), start=1
+        zip(theirs.items(), ours.items(), strict=True), start=1
     ):
         if tensor.shape != expected.shape or not tensor.is_floating_point():
             raise TrainError(
@@ -175,11 +199,11 @@ def _check_same(network: str, theirs: Mapping[str, Tensor], ours: Mapping[str, T
                 f"network '{network}' has '{own}' there, float {list(expected.shape)}; "
                 "import the weights of the complete x4 network"
             )
-    if len(theirs) != len(ours):
-        raise TrainError(
-            f"the file has {len(theirs)} tensors and network '{network}' has {len(ours)}; "
-            "import the weights of the complete x4 network"
-        )
+        if not tensor.isfinite().all():
+            raise TrainError(
+                f"tensor {number} of the file, '{name}', holds NaN or infinity: the file is "
+                "damaged, or its training failed; download it again"
+            )
 
 
 def _by_role(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

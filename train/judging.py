@@ -1,8 +1,8 @@
-"""Judging as CMOS was: five groups of a test set with maps of blur and labels beside each frame.
+"""Judging as CMOS was: the groups of a set with maps of blur and labels beside each frame.
 
 Chen et al., "Better "CMOS" Produces Clearer Images", CVPR 2023. Restored frames on luma without
 crop, maps of sigma as a share of the largest, labels by the mean IoU over a whole group; the mean
-of the five groups. Needs no torch by itself.
+of the five groups. A split without groups, as Cityscapes' val, is one. Needs no torch by itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,14 +15,31 @@ import numpy.typing as npt
 
 from crispstream.core.bicubic import upscale_x4
 from crispstream.core.errors import UsageError
-from crispstream.core.metrics import CONVENTIONS, MeanIou, psnr_db, sigma_psnr_db, sigma_ssim
+from crispstream.core.metrics import (
+    CONVENTIONS,
+    MeanIou,
+    mean_of,
+    psnr_db,
+    sigma_psnr_db,
+    sigma_ssim,
+)
 from crispstream.core.pixels import Bytes
 
 from .data.bsr import GROUPS, read_group
 from .data.bsr_layouts import CITYSCAPES, NYUV2, Layout, read_map
-from .evaluate import Row, Sample, Score, judged, score_of
+from .evaluate import (
+    Row,
+    Sample,
+    Score,
+    built_kind,
+    check_whole,
+    is_bsr,
+    judged,
+    score_of,
+)
 
 CMOS = CONVENTIONS["cmos"]
+LAYOUTS = {layout.kind: layout for layout in (NYUV2, CITYSCAPES)}
 
 Map = npt.NDArray[Any]
 """[4H,4W] of an LR frame [H,W,3]."""
@@ -37,6 +54,8 @@ class Answer(NamedTuple):
     """Sigma of the blur in pixels of the restored frame."""
     labels: Map | None = None
     """Class of each pixel."""
+    true_maps: bool = False
+    """Whether the model was told blur and labels: its frame is then an upper bound."""
 
 
 Answering = Callable[[Bytes, Mapping[str, Map]], Answer]
@@ -60,6 +79,8 @@ class Verdict:
 
     restored: Score | None
     maps: MapsScore | None
+    true_maps: bool = False
+    """Whether the model was told the true maps."""
 
 
 @dataclass
@@ -69,70 +90,77 @@ class _Group:
     rows: list[Row] = field(default_factory=list)
     sigmas: list[tuple[float, float]] = field(default_factory=list)
     iou: MeanIou = field(default_factory=MeanIou)
+    true_maps: bool = False
 
 
 def bsr_split(folder: Path) -> Path | None:
-    """Return the folder that holds `GT` and `Group1`: `folder`, its `test`, or None."""
-    places = (folder, folder / "test")
-    return next((p for p in places if (p / "GT").is_dir() and (p / "Group1").is_dir()), None)
+    """Return the folder that holds `GT` and `Group1` or `LRx4`: `folder`, its `test`, or None."""
+    return next((place for place in (folder, folder / "test") if is_bsr(place)), None)
 
 
 def data_set_of(split: Path) -> Layout:
-    """Return which of the two data sets a split is of, by its labels.
+    """Return which of the two data sets a split is of, by its manifest or by its labels.
 
-    NYUv2's are 0 to 40, Cityscapes' 0 to 18 and 255.
+    A published set has no manifest; labels of NYUv2 are 0 to 40, of Cityscapes 0 to 18 and 255.
 
     Raises:
         UsageError: if the labels do not say.
         TrainError: if one cannot be read.
     """
+    kind = built_kind(split.resolve().parent)
+    if kind in LAYOUTS:
+        return LAYOUTS[kind]
     for path in sorted((split / "semseg").glob("*.png")):
         largest = int(read_map(path).max())
         if largest > CITYSCAPES.classes - 1:
             return NYUV2 if largest <= NYUV2.classes else CITYSCAPES
     raise UsageError(
         f"'{split / 'semseg'}' does not say whether its labels are those of NYUv2 (19 to 40 among "
-        "them) or of Cityscapes (255 among them); name a whole test split"
+        "them) or of Cityscapes (255 among them); name a whole split"
     )
 
 
 def judge_groups(
     models: Mapping[str, Answering], split: Path, progress: Callable[[str], None] = lambda _: None
 ) -> dict[str, Verdict]:
-    """Return the mean of the five groups below `split` for each model.
+    """Return the mean of the five groups below `split` for each model, or `split` itself as one.
 
     Raises:
-        UsageError: if a folder or a file of a group is missing, or a model finds labels of another
-            data set.
+        UsageError: if the set is not finished, a folder or a file of a group is missing, or a
+            model finds labels of another data set.
+        TrainError: if a file cannot be decoded.
         FrameError: if a model returns an image or a map of another size than the truth.
     """
+    check_whole(split)
     layout = data_set_of(split)
-    groups = [
-        _judged_group(models, split, group, layout, progress) for group in range(1, GROUPS + 1)
-    ]
+    grouped = (split / "Group1").is_dir()
+    numbers = range(1, GROUPS + 1) if grouped else (None,)
+    groups = [_judged_group(models, split, number, layout, progress) for number in numbers]
     return {name: _mean(name, [group[name] for group in groups]) for name in models}
 
 
 def _judged_group(
     models: Mapping[str, Answering],
     split: Path,
-    group: int,
+    group: int | None,
     layout: Layout,
     progress: Callable[[str], None],
 ) -> dict[str, _Group]:
     found = {name: _Group() for name in models}
     for given in read_group(split, group, layout.classes):
-        sample = Sample(f"Group{group}/{given.name}", given.lr, given.hr)
+        name = given.name if group is None else f"Group{group}/{given.name}"
+        sample = Sample(name, given.lr, given.hr)
         progress(sample.name)
         reference = psnr_db(upscale_x4(sample.lr), sample.hr, CMOS)
         truth: dict[str, Map] = {"sigma": given.sigma[..., 0], "labels": given.labels[..., 0]}
-        for name, answering in models.items():
+        for model, answering in models.items():
             answer = answering(sample.lr, truth)
             if answer.restored is not None:
-                row = judged(name, answer.restored, sample, reference, CMOS)
-                found[name].rows.append(row)
-            _check_classes(name, answer, layout)
-            _judge_maps(found[name], answer, truth, layout.reach.kernel_px)
+                row = judged(model, answer.restored, sample, reference, CMOS)
+                found[model].rows.append(row)
+            found[model].true_maps |= answer.true_maps
+            _check_classes(model, answer, layout)
+            _judge_maps(found[model], answer, truth, layout.reach.kernel_px)
     return found
 
 
@@ -164,7 +192,8 @@ def _mean(model: str, groups: list[_Group]) -> Verdict:
         iou = float(np.mean(known)) if known else None
         frames = sum(len(group.sigmas) for group in groups)
         maps = MapsScore(frames, float(quality), float(similarity), iou)
-    return Verdict(_mean_score(scores) if scores else None, maps)
+    told = any(group.true_maps for group in groups)
+    return Verdict(_mean_score(scores) if scores else None, maps, told)
 
 
 def _mean_score(scores: list[Score]) -> Score:
@@ -172,7 +201,7 @@ def _mean_score(scores: list[Score]) -> Score:
     return replace(
         worst,
         frames=sum(score.frames for score in scores),
-        psnr_db=float(np.mean([score.psnr_db for score in scores])),
-        ssim=float(np.mean([score.ssim for score in scores])),
-        gain_db=float(np.mean([score.gain_db for score in scores])),
+        psnr_db=mean_of([score.psnr_db for score in scores]),
+        ssim=mean_of([score.ssim for score in scores]),
+        gain_db=mean_of([score.gain_db for score in scores]),
     )

@@ -16,6 +16,7 @@ from crispstream.core.pixels import SCALE, Bytes, pad_reflect, padded_size, roun
 
 from .judging import Answer, Answering, Map
 from .models.registry import Outputs
+from .models.rrdb_sft import RrdbSft
 
 Levels = npt.NDArray[np.float32]
 """Grey levels [4H,4W,3] that are not rounded and may lie outside 0..255."""
@@ -74,6 +75,7 @@ def answering(network: nn.Module) -> Answering:
             None if outputs.hr is None else round_to_bytes(restored_levels(outputs, frame_hwc)),
             None if sigma is None else sigma[0, 0, :rows, :cols].numpy(),
             None if logits is None else logits[0, :, :rows, :cols].argmax(dim=0).numpy(),
+            true_maps=isinstance(network, RrdbSft),
         )
 
     return answer

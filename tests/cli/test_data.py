@@ -25,12 +25,15 @@ def build(*words):
     return CliRunner().invoke(data_app, ["build", *map(str, words)])
 
 
-def test_the_page_tells_every_layout(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "1000")
-    page = " ".join(CliRunner().invoke(data_app, ["build", "--help"]).output.split())
+def test_the_page_tells_every_layout_and_breaks_no_path(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    page = CliRunner().invoke(data_app, ["build", "--help"]).output
     assert sorted(LAYOUTS) == BUILDERS.names()
+    lines = [line.strip() for line in page.splitlines()]
     for kind in BUILDERS.names():
-        assert f"{kind}: {LAYOUTS[kind]}" in page
+        assert f"{kind}:" in lines
+        for line in LAYOUTS[kind].split("\n"):
+            assert line in lines
     assert "Example: crispstream data build lr-gopro" in page
 
 
@@ -41,6 +44,7 @@ def test_a_set_is_built_and_built_again_at_once(src, tmp_path):
     said = " ".join(done.stdout.split())
     assert "2 items made 3 training samples and 2 pictures" in said
     assert f"next: crispstream train cmsc-sisr --data {tmp_path / 'out'}" in said
+    assert "its test set is judged with --protocol cmsc" in said
     again = build("sisr", src, tmp_path / "out")
     assert again.stdout == done.stdout
     assert "building" not in again.stderr
@@ -71,7 +75,15 @@ def test_a_set_that_only_tests_names_evaluate(tmp_path):
         write_picture(tmp_path / f"src/{name}.png", 0, 32, 32)
     done = build("lr-koehler", tmp_path / "src", tmp_path / "out")
     assert "1 items (the published set has 48) made 0 training samples" in done.stdout
-    assert f"crispstream evaluate edge-s bicubic --data {tmp_path / 'out'}/test" in done.stdout
+    command = f"crispstream evaluate edge-s bicubic --data {tmp_path / 'out'}/test --protocol gfn"
+    assert command in done.stdout
+
+
+def test_places_that_were_swapped_are_told(src, tmp_path):
+    build("sisr", src, tmp_path / "out", "--workers", 1)
+    error = build("sisr", tmp_path / "out", src, "--workers", 1).exception
+    assert isinstance(error, UsageError)
+    assert "out' is a built set; SRC and DST may be swapped" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -66,9 +66,9 @@ def judged(capsys, *words: str) -> list[dict]:
 
 def test_without_a_protocol_figures_are_the_kits_own(pairs: Path, capsys) -> None:
     (score,) = judged(capsys, "bicubic", "--data", str(pairs))
-    keys = "model frames psnr_db ssim gain_db worst worst_gain_db protocol"
+    keys = "model frames psnr_db ssim gain_db worst worst_gain_db true_maps protocol ensemble data"
     assert list(score) == keys.split()
-    assert score["protocol"] == "plain"
+    assert (score["protocol"], score["ensemble"], score["data"]) == ("plain", False, str(pairs))
     assert score["psnr_db"] == psnr_db(upscale_x4(downscale_x4(HR)), HR)
 
 
@@ -98,13 +98,17 @@ def test_an_ensemble_is_of_checkpoints(pairs: Path, tmp_path: Path, capsys) -> N
     (once,) = judged(capsys, checkpoint, *data)
     eight, bicubic = judged(capsys, checkpoint, "bicubic", *data, "--ensemble")
     assert eight["psnr_db"] != once["psnr_db"]
+    assert (eight["ensemble"], once["ensemble"]) == (True, False)
     assert bicubic["gain_db"] == 0
     assert main(["evaluate", "edge-n", *data, "--ensemble"]) == 2
     assert "gives bytes" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_groups_are_judged_on_frames_and_maps(groups: Path, tmp_path: Path, capsys) -> None:
+def test_groups_are_judged_on_frames_and_maps(
+    groups: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
     names = ("cmos-tiny", "rrdb-sft-tiny", "blindsr-tiny")
     models = [*(checkpoint_of(name, tmp_path) for name in names), "bicubic"]
     words = [*models, "--data", str(groups), "--protocol", "cmos"]
@@ -116,8 +120,15 @@ def test_groups_are_judged_on_frames_and_maps(groups: Path, tmp_path: Path, caps
     assert bicubic["gain_db"] == 0
     assert {row["frames"] for row in (estimator, upper_bound, joined, bicubic)} == {5}
     assert {row["protocol"] for row in (estimator, bicubic)} == {"cmos"}
+    rows = (estimator, upper_bound, joined, bicubic)
+    assert [row["true_maps"] for row in rows] == [False, True, False, False]
+    assert {row["data"] for row in rows} == {str(groups / "test")}
     assert main(["evaluate", *words]) == 0
-    assert "mIoU" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "mIoU" in table
+    (marked,) = (line for line in table.splitlines() if "(true maps given)" in line)
+    assert "rrdb-sft-tiny.safetensors" in marked
+    assert "true maps given: blur" in table
 
 
 def test_what_cannot_be_judged_is_one_sentence(
@@ -126,6 +137,8 @@ def test_what_cannot_be_judged_is_one_sentence(
     write_picture(tmp_path / "photos/a.png")
     for words, said in (
         (["--data", str(pairs), "--protocol", "ntire"], "known: gfn, cnlrn, cmos, cmsc"),
+        (["--data", str(pairs), "--protocol", "CMOS"], "did you mean 'cmos'?"),
+        (["--data", str(groups)], "/test' with --protocol cmos"),
         (["--data", str(tmp_path / "photos"), "--protocol", "gfn"], "given pairs only"),
         (["--data", str(groups), "--protocol", "cmos", "--ensemble"], "leave out --ensemble"),
         (["--data", str(tmp_path / "none"), "--protocol", "cmos"], "does not exist"),
@@ -134,6 +147,14 @@ def test_what_cannot_be_judged_is_one_sentence(
         error = capsys.readouterr().err
         assert said in " ".join(error.split())
         assert "Traceback" not in error
+
+
+def test_equal_images_are_null_in_json(pairs: Path, capsys) -> None:
+    write(pairs / "hr/a.png", upscale_x4(downscale_x4(HR)))
+    (score,) = judged(capsys, "bicubic", "--data", str(pairs))
+    assert (score["psnr_db"], score["gain_db"], score["worst_gain_db"]) == (None, 0, 0)
+    assert main(["evaluate", "bicubic", "--data", str(pairs)]) == 0
+    assert "inf" in capsys.readouterr().out
 
 
 @pytest.mark.slow

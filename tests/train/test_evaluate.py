@@ -1,11 +1,14 @@
 """Judging: layouts of data folders, figures, and mistakes."""
 
+import json
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from crispstream.core.bicubic import downscale_x4, upscale_x4
-from crispstream.core.errors import FrameError, UsageError
+from crispstream.core.errors import FrameError, TrainError, UsageError
 from crispstream.core.metrics import CONVENTIONS, psnr_db, ssim
 from crispstream.train.evaluate import Sample, evaluate, read_pairs, read_samples
 from tests.helpers.pictures import soft_picture, write_picture
@@ -84,9 +87,98 @@ def test_sharp_pictures_are_blurred_the_same_way_every_time(tmp_path):
     assert psnr_db(upscale_x4(first.lr), first.hr) > 10
 
 
+def made_by_build(folder, *, finished=True):
+    """Put beside a set's files what `data build` leaves there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {"schema": 1, "kind": "sisr", "settings": {}, "sources": "", "files": {}}
+    text = json.dumps(about)
+    (folder / ("manifest.json" if finished else "journal.jsonl")).write_text(text + "\n")
+
+
+def write_pair(folder, name="a.png"):
+    write(folder / "lr" / name, SAMPLE.lr)
+    write(folder / "hr" / name, HR)
+
+
+@pytest.mark.parametrize("asked", ["", "test", "test/Set5/lr", "train"])
+@pytest.mark.parametrize("read", [read_samples, read_pairs])
+def test_parts_of_a_built_set_are_not_sharp_pictures(tmp_path, asked, read):
+    made_by_build(tmp_path / "set")
+    write_pair(tmp_path / "set/test/Set5")
+    (tmp_path / "set/train").mkdir()
+    with pytest.raises(UsageError, match=r"judge '.*set.test.Set5'$"):
+        list(read(tmp_path / "set" / asked))
+    assert len(list(read(tmp_path / "set/test/Set5"))) == 1
+
+
+def test_a_folder_above_pairs_or_groups_is_not_sharp_pictures(tmp_path, monkeypatch):
+    write_pair(tmp_path / "set/test")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"judge 'set.test'$"):
+        read_samples(Path("set"))
+    for folder in ("GT", "Group1/LRx4", "Group1/blur"):
+        write_picture(tmp_path / "bsr" / folder / "a.png")
+    for asked in ("bsr", "."):
+        with pytest.raises(UsageError, match="'bsr' with --protocol cmos"):
+            read_samples(Path(asked))
+
+
+def test_a_set_without_pairs_says_so_and_other_manifests_do_not_matter(tmp_path):
+    made_by_build(tmp_path / "set")
+    with pytest.raises(UsageError, match="this data set has no pairs"):
+        read_samples(tmp_path / "set")
+    write_picture(tmp_path / "photos/a.png", 0, 200, 240)
+    (tmp_path / "photos/manifest.json").write_text('{"name": "a web page"}')
+    assert len(list(read_samples(tmp_path / "photos"))) == 1
+
+
+@pytest.mark.parametrize("asked", ["", "test"])
+def test_an_unfinished_set_is_not_judged(tmp_path, asked):
+    write_pair(tmp_path / "test")
+    made_by_build(tmp_path, finished=False)
+    with pytest.raises(UsageError, match="interrupted; run the same data build again"):
+        list(read_samples(tmp_path / asked))
+    made_by_build(tmp_path)  # the journal is removed last
+    assert len(list(read_samples(tmp_path / "test"))) == 1
+
+
+@pytest.mark.parametrize("layout", [("lr", "hr"), ("blur", "sharp")])
+def test_a_lone_file_on_either_side_is_refused(tmp_path, layout):
+    small, large = layout
+    write_picture(tmp_path / small / "a.png")
+    write_picture(tmp_path / large / "a.png")
+    for here, there in (layout, layout[::-1]):
+        write_picture(tmp_path / here / "b.png")
+        with pytest.raises(UsageError, match=rf"{here}.b\.png' has no twin '.*{there}.b\.png'"):
+            list(read_samples(tmp_path))
+        (tmp_path / here / "b.png").unlink()
+
+
+def test_a_broken_picture_is_named_without_options_of_training(tmp_path):
+    write_pair(tmp_path / "pairs")
+    for path in (tmp_path / "pairs/lr/a.png", tmp_path / "photos/a.png"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("no picture")
+        with pytest.raises(TrainError, match=r"cannot read '.*a\.png'") as caught:
+            list(read_samples(tmp_path / path.relative_to(tmp_path).parts[0]))
+        assert "--exclude" not in str(caught.value)
+
+
+def test_exact_frames_do_not_break_the_means():
+    exact = Sample("exact", SAMPLE.lr, upscale_x4(SAMPLE.lr))
+    (score,) = evaluate({"bicubic": upscale_x4}, [exact])
+    assert (score.psnr_db, score.gain_db) == (np.inf, 0)
+    answers = iter([upscale_x4(SAMPLE.lr) // 2, HR])
+    (score,) = evaluate({"both signs": lambda _: next(answers)}, [exact, SAMPLE])
+    assert np.isnan(score.gain_db)
+    assert (score.worst, score.worst_gain_db) == ("exact", -np.inf)
+
+
 def test_mistakes(tmp_path):
     with pytest.raises(UsageError, match="does not exist"):
         list(read_samples(tmp_path / "nowhere"))
+    with pytest.raises(UsageError, match="no images or videos to judge on"):
+        list(read_samples(tmp_path))
     write(tmp_path / "lr" / "a.png", SAMPLE.lr)
     (tmp_path / "hr").mkdir()
     with pytest.raises(UsageError, match="no twin"):

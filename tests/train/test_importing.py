@@ -1,6 +1,8 @@
 """Published weights: matched by order and shape, turned to BGR, and files that are refused."""
 
 import os
+import shutil
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -159,37 +161,79 @@ def test_the_first_tensor_that_does_not_fit_is_named():
         converted(GFN_W16, {name: tensor.long() for name, tensor in state.items()})
 
 
-class Evil:
-    """What a hostile file holds: opening it as a pickle makes a folder."""
+class Calls:
+    """What a file with code holds: opening it as a pickle calls a function."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, *call):
+        self.call = call
 
     def __reduce__(self):
-        return os.mkdir, (str(self.path),)
+        return self.call[0], self.call[1:]
 
 
 @pytest.mark.parametrize("modern", [True, False])
-def test_code_in_a_file_is_not_run_and_the_way_out_is_said(tmp_path, modern):
-    content = {"a.weight": torch.ones(2), "b": Evil(tmp_path / "ran")}
+def test_code_in_a_file_is_not_run_and_means_harm(tmp_path, modern):
+    content = {"a.weight": torch.ones(2), "b": Calls(os.mkdir, str(tmp_path / "ran"))}
     torch.save(content, tmp_path / "w.pkl", _use_new_zipfile_serialization=modern)
-    with pytest.raises(TrainError, match=r"\.mkdir.*torch\.save\(m\.state_dict"):
+    with pytest.raises(TrainError, match=r"\.mkdir.*Delete it") as caught:
         read_state_dict(tmp_path / "w.pkl")
+    assert "torch.load" not in str(caught.value)
     assert not (tmp_path / "ran").exists()
     torch.load(tmp_path / "w.pkl", weights_only=False)
     assert (tmp_path / "ran").exists()
 
 
-def test_a_whole_network_is_refused_by_its_name(tmp_path):
+@pytest.mark.parametrize("function", [os.system, eval, subprocess.call, shutil.rmtree])
+def test_no_recipe_is_given_for_files_that_mean_harm(tmp_path, function):
+    torch.save({"a": Calls(function, "1")}, tmp_path / "w.pth")
+    with pytest.raises(TrainError, match=r"would call [\w.]+ when opened") as caught:
+        read_state_dict(tmp_path / "w.pth")
+    assert "weights_only=False" not in str(caught.value)
+
+
+def test_a_whole_network_is_refused_by_its_name_and_the_way_out_is_said(tmp_path):
     torch.save(torch.nn.Conv2d(1, 1, 1), tmp_path / "w.pkl")
-    with pytest.raises(TrainError, match=r"torch\.nn\.modules\.conv\.Conv2d"):
+    with pytest.raises(TrainError, match=r"torch\.nn\.modules\.conv\.Conv2d") as caught:
         read_state_dict(tmp_path / "w.pkl")
+    assert f"torch.load('{tmp_path / 'w.pkl'}', weights_only=False" in str(caught.value)
+    assert "torch.save(m.state_dict()" in str(caught.value)
+
+
+@pytest.mark.parametrize("figure", [float("nan"), float("inf")])
+def test_tensors_that_are_not_finite_are_refused_by_name(figure):
+    state = foreign(build_network("gfn-w16"))
+    names = list(state)
+    for name in names[4:7:2]:
+        state[name] = torch.full_like(state[name], figure)
+    with pytest.raises(TrainError, match=f"tensor 5 of the file, '{names[4]}', holds NaN"):
+        converted(GFN_W16, state)
+
+
+def test_weights_of_another_system_are_told_by_their_number():
+    state = build_network("gfn-w16").state_dict()
+    with pytest.raises(TrainError, match=f"the file has {len(state)} tensors and network 'cnlrn"):
+        converted(CNLRN_TINY, state)
+
+
+@pytest.mark.slow
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
+    torch.save(foreign(untrained("gfn")), tmp_path / "w.pth")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "taken.safetensors").mkdir()
+    for out in ("file/out.safetensors", "taken.safetensors", "x" * 243 + ".safetensors"):
+        with pytest.raises(TrainError, match=r"cannot write the checkpoint.*make room"):
+            import_checkpoint("gfn", tmp_path / "w.pth", tmp_path / out, overwrite=True)
+    assert not list(tmp_path.glob(".*.part"))
 
 
 def test_other_mistakes(tmp_path):
     out = tmp_path / "out.safetensors"
     with pytest.raises(UsageError, match="gfn"):
         import_checkpoint("edge-s", tmp_path / "w.pth", out)
+    with pytest.raises(UsageError, match="did you mean 'gfn'"):
+        import_checkpoint("GFN", tmp_path / "w.pth", out)
+    with pytest.raises(UsageError, match="is a folder"):
+        import_checkpoint("gfn", tmp_path, out)
     with pytest.raises(UsageError, match="does not exist"):
         import_checkpoint("gfn", tmp_path / "w.pth", out)
     with pytest.raises(UsageError, match=r"ends in \.safetensors"):

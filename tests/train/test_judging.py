@@ -1,6 +1,8 @@
 """Judging the five groups of a BSR test set, by hand on constant maps."""
 
+import json
 import math
+import shutil
 
 import cv2
 import numpy as np
@@ -94,8 +96,61 @@ def test_labels_tell_the_data_set(split):
     write(split / "semseg" / "b.png", np.full((64, 96), 255, np.uint8))
     assert data_set_of(split).kind == "cityscapes-bsr"
     write(split / "semseg" / "b.png", np.full((64, 96), 18, np.uint8))
-    with pytest.raises(UsageError, match="whole test split"):
+    with pytest.raises(UsageError, match="whole split"):
         data_set_of(split)
+
+
+def make_manifest(folder, kind):
+    about = {"schema": 1, "kind": kind, "settings": {}, "sources": "", "files": {}}
+    (folder / "manifest.json").write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize("kind", ["nyuv2-bsr", "cityscapes-bsr"])
+def test_a_built_set_says_itself_which_it_is(split, kind):
+    """Labels of neither set alone, and labels that the other set has not."""
+    make_manifest(split.parent, kind)
+    assert data_set_of(split).kind == kind
+    write(split / "semseg" / "b.png", np.full((64, 96), 18, np.uint8))
+    assert data_set_of(split).kind == kind
+
+
+def test_a_manifest_of_another_kind_leaves_it_to_the_labels(split):
+    make_manifest(split.parent, "sisr")
+    assert data_set_of(split).kind == "nyuv2-bsr"
+
+
+def test_a_split_without_groups_is_one_group(split):
+    for part in ("LRx4", "blur"):
+        (split / "Group2" / part).rename(split / part)
+    for group in range(1, 6):
+        shutil.rmtree(split / f"Group{group}")
+    assert bsr_split(split) == split
+    told = []
+    found = judge_groups({"zero": estimator}, split, told.append)["zero"]
+    assert told == ["a", "b"]
+    assert found.maps.frames == 2
+    assert found.maps.sigma_psnr_db == pytest.approx(-20 * math.log10(0.2), abs=1e-5)
+    assert found.maps.mean_iou == pytest.approx((1 / 2 + 0) / 2)
+
+
+def test_an_unfinished_set_is_not_judged(split):
+    (split.parent / "journal.jsonl").write_text("{}\n")
+    with pytest.raises(UsageError, match="interrupted"):
+        judge_groups({"zero": estimator}, split)
+
+
+def test_who_was_told_the_maps_is_said(split):
+    told = judge_groups(
+        {
+            "told": lambda lr, _: Answer(upscale_x4(lr), true_maps=True),
+            "blind": lambda lr, _: Answer(upscale_x4(lr)),
+        },
+        split,
+    )
+    assert {name: verdict.true_maps for name, verdict in told.items()} == {
+        "told": True,
+        "blind": False,
+    }
 
 
 def test_where_nothing_is_labelled_there_is_no_iou(split):

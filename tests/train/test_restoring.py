@@ -108,6 +108,8 @@ def test_true_maps_reach_who_is_conditioned_on_them_and_nobody_else():
     levels = [conditioned(frame, maps).restored for maps in (blurred, sharp)]
     assert not np.array_equal(*levels)
     answers = [joined(frame, maps) for maps in (blurred, sharp)]
+    assert conditioned(frame, sharp).true_maps
+    assert not answers[0].true_maps
     for first, second in zip(*answers, strict=True):
         np.testing.assert_array_equal(first, second)
 

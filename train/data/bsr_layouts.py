@@ -31,6 +31,8 @@ IGNORED = 255
 """Label of pixels that belong to no class."""
 INVALID_DEPTHS = (0, 65535)
 """What depth cameras write where they measured nothing."""
+LEAST_MEDIAN_MM = 100
+"""Nearer than any depth camera sees: such depths are in another unit."""
 WORKING_SIZE = (640, 480)
 """Width and height that Cityscapes pictures are brought to."""
 
@@ -162,7 +164,7 @@ def read_cityscapes(item: Item) -> Scene:
         TrainError: if a file is broken, sizes differ, or no disparity is valid.
     """
     image_path, disparity_path, camera_path, label_path = item.sources
-    image, stored = read_image(image_path), read_map(disparity_path)
+    image, stored = read_image(image_path), _read_16_bits(disparity_path, "disparities")
     labels = read_map(label_path).astype(np.uint8)
     check_sizes((image_path, disparity_path, label_path), [image, stored, labels])
     near = _to_working_size(stored, cv2.INTER_NEAREST_EXACT).astype(np.int64)
@@ -207,25 +209,39 @@ def read_map(path: Path) -> npt.NDArray[Any]:
     """Read a PNG of whole numbers as [H,W]; of several equal channels the first.
 
     Raises:
-        TrainError: if it cannot be decoded.
+        TrainError: if it cannot be decoded, or is a picture in colour.
     """
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise TrainError(f"cannot decode the image '{path}'; unpack it again")
-    pixels = np.asarray(pixels)
-    return pixels if pixels.ndim == 2 else pixels[..., 0]
+    pixels = np.atleast_3d(pixels)[..., :3]  # the fourth would be opacity
+    if (pixels != pixels[..., :1]).any():
+        raise TrainError(f"'{path}' is in colour; write the numbers themselves, in one channel")
+    return pixels[..., 0]
 
 
 def read_depth_mm(path: Path) -> Depths:
     """Read a depth PNG of 16 bits in millimetres, [H,W]; holes take the nearest valid depth.
 
     Raises:
-        TrainError: if it cannot be decoded, has not 16 bits, or has no valid pixel.
+        TrainError: if it cannot be decoded, has not 16 bits, has no valid pixel, or seems to be
+            in another unit.
     """
-    depth = read_map(path)
-    if depth.dtype != np.uint16:
-        raise TrainError(f"'{path}' holds {depth.dtype}; write depths in millimetres, in 16 bits")
-    return _filled(depth, ~np.isin(depth, INVALID_DEPTHS), path)
+    depth = _read_16_bits(path, "depths in millimetres")
+    valid = ~np.isin(depth, INVALID_DEPTHS)
+    if valid.any() and np.median(depth[valid]) < LEAST_MEDIAN_MM:
+        raise TrainError(
+            f"the depths in '{path}' are about {np.median(depth[valid]):.0f}: in metres? expected "
+            "millimetres; write them so, in 16 bits"
+        )
+    return _filled(depth, valid, path)
+
+
+def _read_16_bits(path: Path, what: str) -> npt.NDArray[Any]:
+    stored = read_map(path)
+    if stored.dtype != np.uint16:
+        raise TrainError(f"'{path}' holds {stored.dtype}; write {what}, in 16 bits")
+    return stored
 
 
 def _filled(depth_hw: npt.NDArray[Any], valid_hw: npt.NDArray[np.bool_], path: Path) -> Depths:

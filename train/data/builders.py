@@ -31,6 +31,8 @@ class Builder:
     """A kind of data set."""
 
     build: Build
+    protocol: str
+    """How its test set is judged."""
     recipe: str
     """What is usually trained on it; empty for a set that only tests."""
     whole: int = 0
@@ -44,42 +46,42 @@ BUILDERS: Registry[Builder] = Registry("data set")
 def _lr_gopro() -> Builder:
     from . import lr_gopro
 
-    return Builder(lr_gopro.build, "gfn", 2103 + 1111)
+    return Builder(lr_gopro.build, "gfn", "gfn", 2103 + 1111)
 
 
 @BUILDERS.register("lr-koehler")
 def _lr_koehler() -> Builder:
     from . import lr_koehler
 
-    return Builder(lr_koehler.build, "", 4 * 12)
+    return Builder(lr_koehler.build, "gfn", "", 4 * 12)
 
 
 @BUILDERS.register("reds")
 def _reds() -> Builder:
     from . import reds
 
-    return Builder(reds.build, "cnlrn", 240 * 100 + 300)
+    return Builder(reds.build, "cnlrn", "cnlrn", 240 * 100 + 300)
 
 
 @BUILDERS.register("sisr")
 def _sisr() -> Builder:
     from . import sisr
 
-    return Builder(sisr.build, "cmsc-sisr")
+    return Builder(sisr.build, "cmsc", "cmsc-sisr")
 
 
 @BUILDERS.register("nyuv2-bsr")
 def _nyuv2_bsr() -> Builder:
     from . import bsr
 
-    return Builder(bsr.build_nyuv2, "cmos-nyuv2", 795 + 654)
+    return Builder(bsr.build_nyuv2, "cmos", "cmos-nyuv2", 795 + 654)
 
 
 @BUILDERS.register("cityscapes-bsr")
 def _cityscapes_bsr() -> Builder:
     from . import bsr
 
-    return Builder(bsr.build_cityscapes, "cmos-cityscapes", 2975 + 500 + 1525)
+    return Builder(bsr.build_cityscapes, "cmos", "cmos-cityscapes", 2975 + 500 + 1525)
 
 
 def build_data_set(

@@ -7,15 +7,10 @@ where it stopped.
 Shape letters: N samples, h height, w width, C channels (BGR where there are three).
 """
 
-import multiprocessing
-import os
-import signal
-import threading
+import shutil
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +27,7 @@ from crispstream.core.errors import TrainError, UsageError
 from crispstream.core.files import sha256_of, write_atomically
 
 from .journal import (
+    JOURNAL,
     MANIFEST,
     Facts,
     Record,
@@ -39,10 +35,13 @@ from .journal import (
     close_journal,
     header_of,
     is_finished,
+    lost_files,
     mark_of,
     open_journal,
     read_manifest,
+    reopen_journal,
 )
+from .workers import in_processes
 
 __all__ = ["MANIFEST", "Array", "BuiltSet", "Item", "Make", "build_set"]
 
@@ -86,9 +85,10 @@ def build_set(
     """Make the files of all items in `out`, and return it.
 
     Items that an earlier, interrupted build of the same set left there are taken over where
-    their files still have the recorded hash; a finished set is returned as it is. `settings`
-    holds everything beside the sources that the files depend on. `workers` processes work at
-    once; `progress` is told in words how many items are done.
+    their files still have the recorded hash; a finished set is returned as it is if its files
+    have the recorded sizes, else it is taken for an interrupted one. `settings` holds everything
+    beside the sources that the files depend on. `workers` processes work at once; `progress` is
+    told in words how many items are done.
 
     Raises:
         UsageError: if `out` holds something else: a file, another set, foreign files.
@@ -97,55 +97,26 @@ def build_set(
     marks = {item.name: mark_of(item.sources) for item in items}
     header = header_of(kind, settings, marks)
     check_folder(out)
+    tell = progress or _say_nothing
+    work = partial(_record, make=make, out=out)
     try:
         if is_finished(out, header):
-            return out
+            lost = lost_files(out)
+            if not lost:
+                (out / JOURNAL).unlink(missing_ok=True)  # of a build that was killed at its end
+                return out
+            tell(f"files lost or damaged: {len(lost)}, such as '{lost[0]}'; making them again")
+            reopen_journal(out, header, marks)
         known = open_journal(out, header, marks)
         jobs = [(item, marks[item.name], known.get(item.name)) for item in items]
-        with closing(_done(jobs, make, out, workers)) as done:
-            close_journal(out, header, _told(done, kind, len(jobs), progress))
+        with closing(in_processes(work, jobs, workers, tell)) as done:
+            close_journal(out, header, _told(done, kind, jobs, out, tell))
     except OSError as error:
         raise TrainError(
             f"cannot write the data set to '{out}' ({error.strerror or error}); make room, or "
             "choose another folder, and run the same command again"
         ) from error
     return out
-
-
-def _done(
-    jobs: Sequence[Job], make: Make, out: Path, workers: int
-) -> Generator[Record, None, None]:
-    """Yield the record of each item as it is done; spawned, for forked libraries can hang."""
-    work = partial(_record, make=make, out=out)
-    if workers < 2:
-        yield from map(work, jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, context, initializer=_serve)
-    try:
-        for future in as_completed([executor.submit(work, job) for job in jobs]):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise TrainError(
-            "a process that made the data set was ended, perhaps for want of memory; run the "
-            "same command again with fewer --workers"
-        ) from error
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _serve() -> None:
-    """Leave Ctrl-C to the parent, which lets a worker finish its item; end with the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Without this, workers of a parent that was killed would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _record(job: Job, make: Make, out: Path) -> Record:
@@ -181,15 +152,36 @@ def _write(path: Path, array: Array) -> Facts:
 
 
 def _told(
-    done: Iterator[Record], kind: str, total: int, progress: Callable[[str], None] | None
+    done: Iterator[Record], kind: str, jobs: Sequence[Job], out: Path, tell: Callable[[str], None]
 ) -> Iterator[Record]:
-    """Pass `done` on and tell `progress` about a hundred times."""
-    tell = progress or (lambda _: None)
+    """Pass `done` on and tell about a hundred times how far it is."""
+    total = len(jobs)
     tell(f"building {kind}: 0 of {total} items")
     for count, record in enumerate(done, 1):
         yield record
+        if count == 1:
+            _warn_of_full_disk(record, jobs, out, tell)
         if count == total or count % max(1, total // 100) == 0:
             tell(f"building {kind}: {count} of {total} items")
+
+
+def _warn_of_full_disk(
+    first: Record, jobs: Sequence[Job], out: Path, tell: Callable[[str], None]
+) -> None:
+    """Judge by one item what the others of its split that are not there yet will take."""
+    split = first["item"].split("/")[0]
+    to_make = sum(known is None and item.name.split("/")[0] == split for item, _, known in jobs)
+    needed = to_make * sum(facts["bytes"] for facts in first["files"].values())
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        tell(
+            f"the disk may fill up: '{split}' needs about {needed / 1e9:.1f} GB, "
+            f"{free / 1e9:.1f} GB are free"
+        )
+
+
+def _say_nothing(_: str) -> None:
+    """Stand in for `progress`."""
 
 
 class BuiltSet:
@@ -291,6 +283,6 @@ def _shards(files: Mapping[str, Facts], split: str) -> dict[str, dict[str, tuple
 
 def _unfit(path: Path) -> TrainError:
     return TrainError(
-        f"'{path}' is missing or is not as the manifest says; build the data set again in an "
-        "empty folder"
+        f"'{path}' is missing or is not as the manifest says; remove it if it is there, and run "
+        "the same data build again, which makes it anew"
     )

@@ -84,10 +84,49 @@ def is_finished(out: Path, header: Mapping[str, Any]) -> bool:
     _check_same(out, found, header)
     if found["sources"] != header["sources"]:
         raise UsageError(
-            f"'{out}' was built from other files ({found['items']} items, now there are "
-            f"{header['items']}); name another folder, or remove this one"
+            f"'{out}' was built from other files ({_change(found['items'], header['items'])}); "
+            "name another folder, or remove this one"
         )
     return True
+
+
+def _change(before: int, now: int) -> str:
+    if before != now:
+        return f"{before} items, now there are {now}"
+    return "names or sizes of the source files have changed"
+
+
+def lost_files(out: Path) -> list[str]:
+    """Return the files of a finished set that are missing or have another size.
+
+    Hashing a whole set would take minutes; what is lost or cut shows in the sizes.
+    """
+    return [
+        name
+        for name, facts in read_manifest(out)["files"].items()
+        if not (out / name).is_file() or (out / name).stat().st_size != facts["bytes"]
+    ]
+
+
+def reopen_journal(out: Path, header: Mapping[str, Any], marks: Mapping[str, str]) -> None:
+    """Turn the manifest of this very set back into the journal that it was made of.
+
+    Raises:
+        OSError: if `out` cannot be written.
+    """
+    manifest = read_manifest(out)
+    files, made = manifest["files"], manifest["made"]
+    records = [
+        {"item": item, "sources": marks[item], "files": {name: files[name] for name in made[item]}}
+        for item in made
+    ]
+    _write_journal(out, [header, *records])
+    (out / MANIFEST).unlink()
+
+
+def _write_journal(out: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    write_atomically(out / JOURNAL, text.encode())
 
 
 def _check_same(out: Path, found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
@@ -112,6 +151,7 @@ def open_journal(
 
     Raises:
         UsageError: if the journal is that of another set.
+        TrainError: if it is damaged.
         OSError: if `out` cannot be written.
     """
     lines = _read_journal(out / JOURNAL)
@@ -122,8 +162,7 @@ def open_journal(
     for name in found.keys() - kept.keys():
         for file in found[name]["files"]:
             (out / file).unlink(missing_ok=True)
-    text = "".join(json.dumps(line) + "\n" for line in (header, *kept.values()))
-    write_atomically(out / JOURNAL, text.encode())
+    _write_journal(out, [header, *kept.values()])
     return kept
 
 
@@ -131,8 +170,31 @@ def _read_journal(path: Path) -> list[Any]:
     """Return the lines, but for one that an interrupted write left incomplete."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    try:
+        text = path.read_text(encoding="utf-8")
+        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
+        for line in lines[:1]:
+            _check_keys(line, ("kind", "settings"))
+        for line in lines[1:]:
+            _check_keys(line, ("item", "sources"))
+            _check_files(line["files"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise TrainError(
+            f"'{path}' is damaged; remove the folder '{path.parent}' and run the same data build "
+            "again"
+        ) from error
+    return lines
+
+
+def _check_keys(content: Mapping[str, Any], keys: Iterable[str]) -> None:
+    """Raise KeyError or TypeError, for the caller to put in words, where something lacks."""
+    for key in keys:
+        content[key]
+
+
+def _check_files(files: Mapping[str, Any]) -> None:
+    for facts in files.values():
+        _check_keys(facts, Facts.__annotations__)
 
 
 def close_journal(out: Path, header: Mapping[str, Any], records: Iterable[Record]) -> None:
@@ -143,6 +205,7 @@ def close_journal(out: Path, header: Mapping[str, Any], records: Iterable[Record
         OSError: if `out` cannot be written.
     """
     files: dict[str, Facts] = {}
+    made: dict[str, list[str]] = {}
     with (out / JOURNAL).open("a", encoding="utf-8") as journal:
         for record in records:
             journal.write(json.dumps(record) + "\n")
@@ -151,7 +214,9 @@ def close_journal(out: Path, header: Mapping[str, Any], records: Iterable[Record
             if twice:
                 raise ValueError(f"two items make '{min(twice)}'")
             files.update(record["files"])
-    write_json_atomically(out / MANIFEST, {**header, "files": dict(sorted(files.items()))})
+            made[record["item"]] = sorted(record["files"])
+    by_name = {"made": dict(sorted(made.items())), "files": dict(sorted(files.items()))}
+    write_json_atomically(out / MANIFEST, {**header, **by_name})
     (out / JOURNAL).unlink()
 
 
@@ -171,12 +236,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     try:
         content = dict(json.loads(path.read_text(encoding="utf-8")))
-        version, *_ = [content[key] for key in ("schema", "kind", "settings", "sources", "files")]
-    except (ValueError, TypeError, KeyError) as error:
-        raise TrainError(f"'{path}' is damaged; build the data set again") from error
-    if version != SCHEMA:
+        _check_keys(content, ("schema", "kind", "settings", "items", "sources", "made"))
+        _check_files(content["files"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise TrainError(
-            f"'{path}' has schema {version}, this version reads {SCHEMA}; build the data set "
-            "again, or use the version that built it"
+            f"'{path}' is damaged; remove the folder '{folder}' and run the same data build again"
+        ) from error
+    if content["schema"] != SCHEMA:
+        raise TrainError(
+            f"'{path}' has schema {content['schema']}, this version reads {SCHEMA}; remove the "
+            f"folder '{folder}' and build the data set again, or use the version that built it"
         )
     return content

@@ -10,6 +10,8 @@ from crispstream.core.errors import TrainError, UsageError
 from crispstream.core.files import IMAGE_EXTENSIONS
 from crispstream.core.pixels import Bytes
 
+from .journal import JOURNAL, MANIFEST
+
 Row = tuple[Path, ...]
 """Files of the same name in several folders."""
 
@@ -18,11 +20,16 @@ def check_places(src: Path, dst: Path) -> None:
     """Refuse to read from nowhere, and to write into what is read.
 
     Raises:
-        UsageError: if `src` is no folder or `dst` lies in it.
+        UsageError: if `src` is no folder, or a built set, or `dst` lies in it.
     """
     if not src.is_dir():
         seen = "is a file" if src.exists() else "does not exist"
         raise UsageError(f"'{src}' {seen}; name the folder of the unpacked data set as SRC")
+    if (src / MANIFEST).exists() or (src / JOURNAL).exists():
+        raise UsageError(
+            f"'{src}' is a built set; SRC and DST may be swapped: name the folder of the unpacked "
+            "data set first, then the one to build in"
+        )
     if dst.resolve().is_relative_to(src.resolve()):
         raise UsageError(f"'{dst}' lies inside '{src}'; name a DST outside of SRC")
 
@@ -68,8 +75,9 @@ def refuse_gaps(src: Path, lacking: Sequence[Path], layout: str) -> None:
     names = sorted(path.name for path in src.iterdir() if path.name[0] != ".")
     seen = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "") or "nothing"
     more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
+    expected = layout.replace("\n", ", ")
     raise UsageError(
-        f"'{src}' holds {seen}; missing: '{lacking[0]}'{more}. Expected {layout}; unpack what "
+        f"'{src}' holds {seen}; missing: '{lacking[0]}'{more}. Expected {expected}; unpack what "
         "is missing, or name as SRC the folder that is laid out like this"
     )
 
@@ -78,14 +86,24 @@ def read_image(path: Path) -> Bytes:
     """Return an image as BGR bytes [H,W,3].
 
     Raises:
-        TrainError: if it cannot be decoded.
+        TrainError: if it cannot be decoded, or is a JPEG without its end.
     """
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise TrainError(
-            f"cannot decode the image '{path}'; unpack it again, and run the same command again"
-        )
+    if picture is None or _is_cut_jpeg(path):
+        seen = "cannot decode the image" if picture is None else "there is no end to the JPEG"
+        raise TrainError(f"{seen} '{path}'; unpack it again, and run the same command again")
     return np.asarray(picture, np.uint8)
+
+
+def _is_cut_jpeg(path: Path) -> bool:
+    """Tell whether the end marker lacks: libjpeg fills such a picture with grey, and only warns.
+
+    Cameras write some bytes of their own after the marker.
+    """
+    if path.suffix.lower() not in (".jpg", ".jpeg"):
+        return False
+    data = path.read_bytes()
+    return data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-1024:]
 
 
 def read_twins(small: Path, large: Path, scale: int = 1) -> tuple[Bytes, Bytes]:
@@ -96,9 +114,10 @@ def read_twins(small: Path, large: Path, scale: int = 1) -> tuple[Bytes, Bytes]:
     """
     a, b = read_image(small), read_image(large)
     if (a.shape[0] * scale, a.shape[1] * scale) != b.shape[:2]:
+        expected = "the same size" if scale == 1 else f"{scale} times the size"
         raise TrainError(
             f"'{small}' has {a.shape[1]}x{a.shape[0]} pixels and '{large}' "
-            f"{b.shape[1]}x{b.shape[0]}; expected {scale} times the size: unpack both again"
+            f"{b.shape[1]}x{b.shape[0]}; expected {expected}: unpack both again"
         )
     return a, b
 

@@ -6,24 +6,33 @@ Read by the builders' messages and by the page of help, so nothing else is impor
 LAYOUTS = {
     "lr-gopro": "SRC/{train,test}/<sequence>/{sharp,blur_gamma}/<frame>.png",
     "lr-koehler": (
-        "SRC/**/Blurry<picture>_<trajectory>.png and SRC/**/GroundTruth<picture>_<trajectory>_"
-        "<frame>.png, in any folders"
+        "SRC/**/Blurry<picture>_<trajectory>.png\n"
+        "SRC/**/GroundTruth<picture>_<trajectory>_<frame>.png (in any folders)"
     ),
     "reds": (
-        "SRC/train/{train_sharp,train_blur_bicubic/X4,train_sharp_bicubic/X4}/<sequence>/"
-        "<frame>.png and SRC/val/{val_sharp,val_blur_bicubic/X4}/<sequence>/<frame>.png, or "
-        "CNLRN's SRC/train_240/{sharp,blur_bicubic_X4,sharp_bicubic_X4}/<sequence>/<frame>.png "
-        "and SRC/Val300/{sharp,blur_bicubic_X4}/<sequence>_<frame>.png"
+        "SRC/train/train_sharp/<sequence>/<frame>.png\n"
+        "SRC/train/train_blur_bicubic/X4/<sequence>/<frame>.png\n"
+        "SRC/train/train_sharp_bicubic/X4/<sequence>/<frame>.png\n"
+        "SRC/val/val_sharp/<sequence>/<frame>.png\n"
+        "SRC/val/val_blur_bicubic/X4/<sequence>/<frame>.png\n"
+        "or SRC/train_240/sharp/<sequence>/<frame>.png (as CNLRN keeps them)\n"
+        "SRC/train_240/{blur,sharp}_bicubic_X4/<sequence>/<frame>.png\n"
+        "SRC/Val300/{sharp,blur_bicubic_X4}/<sequence>_<frame>.png"
     ),
-    "sisr": "SRC/train/**/<picture> (sharp; any folders) and SRC/test/<set>/<picture> (Set5, ...)",
+    "sisr": (
+        "SRC/train/**/<picture> (sharp; any folders)\nSRC/test/<set>/<picture> (Set5, Set14, ...)"
+    ),
     "nyuv2-bsr": (
-        "SRC/{train,test}/{rgb,depth,label}/<picture>.png, unpacked from nyu_depth_v2_labeled.mat: "
-        "depth in 16 bits and millimetres, labels of the 40 classes 1 to 40 and 0 for none"
+        "SRC/{train,test}/rgb/<picture>.png (unpacked from nyu_depth_v2_labeled.mat)\n"
+        "SRC/{train,test}/depth/<picture>.png (16 bits, millimetres)\n"
+        "SRC/{train,test}/label/<picture>.png (classes 1 to 40, 0 for none)"
     ),
     "cityscapes-bsr": (
-        "SRC/{leftImg8bit,disparity,camera,gtFine}/{train,val,test}/<city>/<picture>_"
-        "{leftImg8bit.png,disparity.png,camera.json,gtFine_labelTrainIds.png}, the last of which "
-        "csCreateTrainIdLabelImgs of cityscapesscripts makes"
+        "SRC/leftImg8bit/{train,val,test}/<city>/<picture>_leftImg8bit.png\n"
+        "SRC/disparity/{train,val,test}/<city>/<picture>_disparity.png\n"
+        "SRC/camera/{train,val,test}/<city>/<picture>_camera.json\n"
+        "SRC/gtFine/{train,val,test}/<city>/<picture>_gtFine_labelTrainIds.png\n"
+        "(the last made by csCreateTrainIdLabelImgs of cityscapesscripts)"
     ),
 }
-"""One a kind of data set."""
+"""One a kind of data set; a line is short enough to be shown, and copied, whole."""

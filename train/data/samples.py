@@ -100,9 +100,7 @@ def _built(plan: BuiltPlan, folders: Sequence[Path]) -> BuiltSet:
             f"{', '.join(map(str, folders))}; make it with: {build}, then give --data DST"
         )
     if (folder / JOURNAL).is_file():
-        raise UsageError(
-            f"the build of '{folder}' was interrupted; run it again: {build}"
-        )
+        raise UsageError(f"the build of '{folder}' was interrupted; run it again: {build}")
     if not (folder / MANIFEST).is_file():
         near = (folder.parent / MANIFEST).is_file()
         advice = f"name '{folder.parent}'" if near else f"make one with: {build}"

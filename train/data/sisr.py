@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from crispstream.core.bicubic import downscale_x4, resize_bicubic
-from crispstream.core.errors import UsageError
+from crispstream.core.errors import TrainError, UsageError
 from crispstream.core.metrics import luma
 from crispstream.core.pixels import SCALE, Bytes, round_to_bytes
 
@@ -68,7 +69,7 @@ def _refuse_namesakes(pictures: list[Path]) -> None:
 
 def make(item: Item) -> dict[str, Array]:
     """Return the files of a picture."""
-    picture = read_image(item.sources[0])
+    picture = _read_picture(item.sources[0])
     kind, *place, name = item.name.split("/")
     if kind == "test":
         hr = cropped(picture, SCALE)
@@ -79,6 +80,18 @@ def make(item: Item) -> dict[str, Array]:
         return {}
     small, large = (np.stack(arrays)[..., None] for arrays in zip(*pairs, strict=True))
     return {f"{item.name}.y_interpolated.npy": small, f"{item.name}.y.npy": large}
+
+
+def _read_picture(path: Path) -> Bytes:
+    """Refuse what is no picture: grey levels of 16 bits are depths or labels."""
+    picture = read_image(path)
+    stored = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    if stored is not None and stored.ndim == 2 and stored.dtype != np.uint8:
+        raise TrainError(
+            f"'{path}' has one channel of {stored.dtype}, as depth maps have; expected a picture "
+            "of 8 bits: convert it, or take it out of the folder"
+        )
+    return picture
 
 
 def _patches(picture: Bytes, factor: float) -> Iterator[tuple[Array, Array]]:

@@ -82,8 +82,8 @@ class OnnxRuntimeBackend:
             if fixed not in (None, asked):
                 raise FrameError(
                     f"the graph takes frames of {self._graph_width}x{self._graph_height} px only, "
-                    f"not {width}x{height} (after padding); resize the frames or use a bundle "
-                    "with free sizes"
+                    f"not {width}x{height} (after padding); resize the frames, or export the "
+                    f"network with --size {width}x{height}"
                 )
         large = (SCALE * height, SCALE * width, 3)
         try:

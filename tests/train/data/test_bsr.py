@@ -170,7 +170,7 @@ def test_sigma_survives_its_png_to_a_twentieth_of_a_pixel(tmp_path):
 def test_labels_become_classes(tmp_path):
     write_map(tmp_path / "n.png", np.array([[0, 1, 2, 40]], np.uint8))
     assert read_labels_nyuv2(tmp_path / "n.png")[..., 0].tolist() == [[255, 0, 1, 39]]
-    three = np.dstack([np.array([[0, 18, 19, 255]], np.uint8), *np.ones((2, 1, 4), np.uint8)])
+    three = np.dstack([np.array([[0, 18, 19, 255]], np.uint8)] * 3)
     write_map(tmp_path / "c.png", three)
     assert read_labels_cityscapes(tmp_path / "c.png")[..., 0].tolist() == [[0, 18, 255, 255]]
 
@@ -215,7 +215,9 @@ def test_a_wrong_or_partial_nyuv2_is_named(tmp_path):
     [
         ("depth", np.zeros((HEIGHT, WIDTH), np.uint16), "no pixel has a valid depth"),
         ("depth", np.ones((HEIGHT, WIDTH), np.uint8), "16 bits"),
-        ("depth", np.ones((HEIGHT, 36), np.uint16), "36x32"),
+        ("depth", np.full((HEIGHT, 36), 900, np.uint16), "36x32"),
+        ("depth", np.full((HEIGHT, WIDTH), 3, np.uint16), "are about 3: in metres[?] expected mil"),
+        ("label", np.full((HEIGHT, WIDTH, 3), (1, 2, 3), np.uint8), "is in colour"),
         ("label", np.full((HEIGHT, WIDTH), 894, np.uint16), "label 894, expected 0 to 40"),
         ("rgb", np.zeros((30, 30, 3), np.uint8), "30x30"),
     ],
@@ -229,8 +231,9 @@ def test_files_that_cannot_be_used_are_named(tmp_path, part, pixels, said):
 
 def test_sides_must_divide_by_the_scale_and_broken_files_are_named(tmp_path):
     src = write_nyuv2(tmp_path / "src", train=1, test=1)
-    for part, dtype in (("rgb", np.uint8), ("depth", np.uint16), ("label", np.uint8)):
-        write_map(src / "train" / part / "0000.png", np.ones((32, 38), dtype))
+    for part, value in (("rgb", 1), ("depth", 900), ("label", 1)):
+        pixels = np.full((32, 38), value, np.uint16 if part == "depth" else np.uint8)
+        write_map(src / "train" / part / "0000.png", pixels)
     with pytest.raises(TrainError, match="38x32 pixels; cut it to multiples of 4"):
         build_nyuv2(src, tmp_path / "built")
     (src / "train" / "rgb" / "0000.png").write_text("text")
@@ -271,6 +274,23 @@ def test_cityscapes_depth_is_baseline_times_focal_length_by_disparity(tmp_path, 
     middle = soft_picture(1, 48, 100)[:, 18:82].astype(float)
     mean = middle.reshape(24, 2, 32, 2, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(scene.image_hwc, mean, atol=0.51)
+
+
+def test_disparities_of_eight_bits_and_coloured_labels_are_refused(tmp_path):
+    src = write_cityscapes(tmp_path)
+    item = find_cityscapes(src)[0]
+    label = np.dstack([np.zeros((48, 100, 2), np.uint8), np.full((48, 100), 70, np.uint8)])
+    write_map(item.sources[3], label)
+    with pytest.raises(TrainError, match=r"labelTrainIds\.png' is in colour"):
+        read_cityscapes(item)
+    write_map(item.sources[1], np.full((48, 100), 200, np.uint8))
+    with pytest.raises(TrainError, match=r"disparity\.png' holds uint8; write disparities, in 16"):
+        read_cityscapes(item)
+
+
+def test_opacity_beside_labels_is_overlooked(tmp_path):
+    write_map(tmp_path / "n.png", np.dstack([np.full((1, 2, 3), 7, np.uint8), [[[255], [9]]]]))
+    assert read_labels_nyuv2(tmp_path / "n.png")[..., 0].tolist() == [[6, 6]]
 
 
 def test_cityscapes_is_worked_on_at_640x480():

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 
 import cv2
 import numpy as np
@@ -92,9 +93,11 @@ def test_an_interrupted_build_makes_only_the_rest(items, tmp_path):
 
 def test_a_finished_set_is_left_alone(items, tmp_path):
     out = build(items, tmp_path / "out")
+    (out / "journal.jsonl").touch()
     again = Counting()
     assert build(items, out, again) == out
     assert not again.made
+    assert not (out / "journal.jsonl").exists()
 
 
 def test_a_changed_or_lost_file_is_made_again(items, tmp_path):
@@ -148,6 +151,45 @@ def test_a_finished_set_of_other_files_is_refused(items, tmp_path):
     out = build(items, tmp_path / "out")
     with pytest.raises(UsageError, match=r"other files \(4 items, now there are 3\)"):
         build(items[1:], out)
+    items[1].sources[0].write_text("a source of another length")
+    with pytest.raises(UsageError, match=r"\(names or sizes of the source files have changed\)"):
+        build(items, out)
+
+
+def test_what_a_finished_set_lost_is_made_again(items, tmp_path):
+    out = build(items, tmp_path / "out")
+    manifest = (out / "manifest.json").read_bytes()
+    (out / "test/lr/c.png").unlink()
+    shard = out / "train/b/1.hr.npy"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    rest, told = Counting(), []
+    build(items, out, rest, progress=told.append)
+    assert rest.made == ["train/b/1", "test/c"]
+    assert told[0].startswith("files lost or damaged: 2, such as 'test/lr/c.png'")
+    assert (out / "manifest.json").read_bytes() == manifest
+    assert (out / "test/lr/c.png").exists()
+    assert len(BuiltSet.open(out)) == 5
+
+
+def test_a_repair_that_is_interrupted_goes_on(items, tmp_path):
+    out = build(items, tmp_path / "out")
+    (out / "train/a/1.lr.npy").unlink()
+    (out / "test/lr/c.png").unlink()
+    interrupted(items, out, "test/c")
+    with pytest.raises(UsageError, match="its build was interrupted"):
+        BuiltSet.open(out)
+    rest = Counting()
+    build(items, out, rest)
+    assert rest.made == ["test/c"]
+
+
+def test_a_disk_that_will_be_full_is_told_once(items, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(built.shutil, "disk_usage", lambda _: usage)
+    told = []
+    build(items, tmp_path / "out", progress=told.append)
+    warnings = [text for text in told if "the disk may fill up: 'train' needs about" in text]
+    assert len(warnings) == 1
 
 
 def test_a_place_that_is_taken_is_refused(items, tmp_path):

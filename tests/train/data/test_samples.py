@@ -31,7 +31,7 @@ def test_a_set_of_the_kind_is_opened(built, tmp_path):
         (lambda folder: None, ("set", "set"), "one data set of the kind"),
         (lambda folder: None, ("set/train",), "name '.*set'"),
         (lambda folder: (folder / MANIFEST).unlink(), ("set",), "data build lr-gopro SRC DST"),
-        (lambda folder: (folder / JOURNAL).touch(), ("set",), "interrupted; run the same"),
+        (lambda folder: (folder / JOURNAL).touch(), ("set",), "interrupted; run it again"),
     ],
 )
 def test_what_is_no_such_set_is_told_apart(built, tmp_path, spoil, given, match):

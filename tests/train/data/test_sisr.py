@@ -91,3 +91,21 @@ def test_a_broken_picture_is_named(tree, tmp_path):
     (tree / "train/91/t1.bmp").write_text("broken")
     with pytest.raises(TrainError, match=r"t1\.bmp"):
         build(tree, tmp_path / "out")
+
+
+def test_a_jpeg_that_was_cut_is_refused(tree, tmp_path):
+    path = tree / "train/91/long.jpg"
+    write_picture(path, 5, 200, 200)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"what a camera adds")
+    build(tree, tmp_path / "out")
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(TrainError, match=r"no end to the JPEG '[^']*long\.jpg'; unpack it again"):
+        build(tree, tmp_path / "cut")
+
+
+def test_grey_levels_of_sixteen_bits_are_no_picture(tree, tmp_path):
+    depth = np.full((50, 50), 900, np.uint16)
+    assert cv2.imwrite(str(tree / "train/91/depth.png"), depth)
+    with pytest.raises(TrainError, match=r"depth\.png' has one channel of uint16"):
+        build(tree, tmp_path / "out")
