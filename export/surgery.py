@@ -55,6 +55,34 @@ def with_tensors(data: bytes, exchanged: Mapping[str, tuple[Array, Array]]) -> b
     return changed
 
 
+def widened(data: bytes) -> bytes:
+    """Return an fp16 model that computes in fp32 throughout, with the values of its weights.
+
+    ONNX Runtime on a CPU does nearly that by itself, but rounds where the graph casts; this way
+    the comparison with PyTorch is exact, and the same on a CPU that has fp16 arithmetic.
+    """
+    model = onnx.load_model_from_string(data)
+    for tensor in model.graph.initializer:
+        _widen(tensor)
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                _widen(attribute.t)
+            elif node.op_type == "Cast" and attribute.i == onnx.TensorProto.FLOAT16:
+                attribute.i = onnx.TensorProto.FLOAT
+    for told in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        if told.type.tensor_type.elem_type == onnx.TensorProto.FLOAT16:
+            told.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    wide: bytes = model.SerializeToString()
+    return wide
+
+
+def _widen(tensor: onnx.TensorProto) -> None:
+    if tensor.data_type == onnx.TensorProto.FLOAT16:
+        values = numpy_helper.to_array(tensor).astype(np.float32)
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+
+
 def differing_parts(a: bytes, b: bytes) -> set[str]:
     """Return the names of initializers that differ between two models, by type, shape or bytes.
 
