@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crispstream.train.data.official import LAYOUTS
+from crispstream.core.layouts import LAYOUTS
 
 if TYPE_CHECKING:
     from crispstream.train.data.builders import Builder

@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 
 from crispstream.cli.data import data_app
 from crispstream.core.errors import UsageError
+from crispstream.core.layouts import LAYOUTS
 from crispstream.train.data import builders
 from crispstream.train.data.builders import BUILDERS
-from crispstream.train.data.official import LAYOUTS
 from tests.helpers.pictures import write_picture
 
 

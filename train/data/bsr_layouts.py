@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crispstream.core.errors import TrainError
+from crispstream.core.layouts import LAYOUTS
 from crispstream.core.pixels import SCALE, Bytes
 from crispstream.train.degrade.defocus import (
     CITYSCAPES_RANGE,
@@ -25,7 +26,6 @@ from crispstream.train.degrade.defocus import (
 
 from .built import Item
 from .layout import aligned, images_in, read_image, refuse_gaps
-from .official import LAYOUTS
 
 IGNORED = 255
 """Label of pixels that belong to no class."""

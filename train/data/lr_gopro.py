@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from crispstream.core.bicubic import downscale_x4, resize_bicubic
+from crispstream.core.layouts import LAYOUTS
 from crispstream.core.pixels import SCALE, Bytes, round_to_bytes
 
 from .built import Array, Item, build_set
 from .layout import aligned, cropped, folders_in, read_twins, refuse_gaps
-from .official import LAYOUTS
 
 LAYOUT = LAYOUTS["lr-gopro"]
 

@@ -12,12 +12,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from crispstream.core.layouts import LAYOUTS
 from crispstream.core.metrics import psnr_db
 
 from .built import Array, Item, build_set
 from .layout import images_in, read_image, read_twins, refuse_gaps
 from .lr_gopro import TEST_MULTIPLE, test_pair
-from .official import LAYOUTS
 
 LAYOUT = LAYOUTS["lr-koehler"]
 _BLURRED = re.compile(r"Blurry(\d+)_(\d+)")

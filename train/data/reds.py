@@ -8,11 +8,11 @@ Val300, is every tenth frame of the validation sequences: 9, 19, ... 99.
 from collections.abc import Callable
 from pathlib import Path
 
+from crispstream.core.layouts import LAYOUTS
 from crispstream.core.pixels import SCALE
 
 from .built import Array, Item, build_set
 from .layout import Row, aligned, folders_in, read_twins, refuse_gaps
-from .official import LAYOUTS
 
 LAYOUT = LAYOUTS["reds"]
 TRAIN = ("train/train_blur_bicubic/X4", "train/train_sharp_bicubic/X4", "train/train_sharp")

@@ -17,12 +17,12 @@ import numpy as np
 
 from crispstream.core.bicubic import downscale_x4, resize_bicubic
 from crispstream.core.errors import TrainError, UsageError
+from crispstream.core.layouts import LAYOUTS
 from crispstream.core.metrics import luma
 from crispstream.core.pixels import SCALE, Bytes, round_to_bytes
 
 from .built import Array, Item, build_set
 from .layout import cropped, folders_in, images_in, read_image, refuse_gaps
-from .official import LAYOUTS
 
 LAYOUT = LAYOUTS["sisr"]
 FACTORS = (1.0, 0.7, 0.5)
