@@ -1,11 +1,11 @@
 """From what the user asked for to a graph and a backend that runs it."""
 
-import difflib
 from pathlib import Path
 
 from crispstream.core.bundle import Bundle, Graph
 from crispstream.core.errors import UsageError
 from crispstream.core.machine import usable_cores
+from crispstream.core.registry import did_you_mean
 
 from .backends.base import Backend
 
@@ -54,8 +54,7 @@ def find_model(name_or_path: str | Path) -> Bundle:
             f"{path} is a file; a bundle is a folder with a bundle.json, "
             "made by: crispstream export"
         )
-    close = difflib.get_close_matches(text, [*names, "bicubic"], n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
+    hint = did_you_mean(text, [*names, "bicubic"])
     known = ", ".join([*names, "bicubic"])
     raise UsageError(
         f"there is no model '{text}'; {hint}give one of {known}, or the path of a bundle"
