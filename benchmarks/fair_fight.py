@@ -20,9 +20,9 @@ import torch
 from common import arguments, publish, result
 from quality import real, synthetic
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from crispstream.core.bicubic import upscale_x4
+from crispstream.export.static import macs
 from crispstream.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from crispstream.train.evaluate import Restore, evaluate
 from crispstream.train.loop import train
@@ -84,12 +84,9 @@ def trained(name: str, chosen: Any) -> tuple[Path, float]:  # noqa: ANN401
 
 def size_of(name: str) -> dict[str, float]:
     """Return parameters, and GMAC for 320x180 -> 1280x720."""
-    with torch.device("meta"):
-        network = build_network(name).eval()
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            network(torch.zeros(1, 3, 180, 320))
+    network = build_network(name)
     parameters = sum(weights.numel() for weights in network.parameters())
-    return {"parameters": parameters, "gmac": counter.get_total_flops() / 2e9}
+    return {"parameters": parameters, "gmac": macs(network, 320, 180) / 1e9}
 
 
 def main() -> None:

@@ -11,15 +11,13 @@ Every file is named in bundle.json with its SHA-256 and hashed before anything p
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .errors import BundleError, UsageError
-from .files import sha256_of
+from .files import refuse_to_replace, sha256_of, write_folder_atomically
 from .pixels import SCALE
 
 SCHEMA = 1
@@ -180,8 +178,10 @@ def write_bundle(
     """
     check_free(directory, overwrite=overwrite)
     sealed = _seal(bundle, payload)
+    for name in payload:
+        _inward(directory, name)
     try:
-        _write_folder(directory, {**payload, CONTRACT: _contract(sealed)})
+        write_folder_atomically(directory, {**payload, CONTRACT: _contract(sealed)})
     except OSError as error:
         raise BundleError(
             f"cannot write the bundle '{directory}' ({error.strerror}); nothing was changed: "
@@ -192,33 +192,7 @@ def write_bundle(
 
 def check_free(directory: Path, *, overwrite: bool) -> None:
     """Raise UsageError unless a bundle may be written to `directory`."""
-    if not directory.exists():
-        return
-    if not overwrite:
-        raise UsageError(f"'{directory}' exists; name another folder, or replace it: --overwrite")
-    if not (directory / CONTRACT).is_file():
-        raise UsageError(
-            f"'{directory}' exists and is no bundle, so it is not replaced; name another"
-        )
-
-
-def _write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write beside `directory`, then swap: at no time is there half a bundle."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
-    try:
-        for name, data in files.items():
-            target = _inside(temporary, name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
-        temporary.chmod(0o755)  # mkdtemp's 0700 would hide the bundle from other users
-        if directory.exists():
-            directory.rename(temporary / ".replaced")
-        temporary.rename(directory)
-        shutil.rmtree(directory / ".replaced", ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    refuse_to_replace(directory, marker=CONTRACT, noun="bundle", overwrite=overwrite)
 
 
 def _seal(bundle: Bundle, payload: Mapping[str, bytes]) -> Bundle:
@@ -263,11 +237,21 @@ def _bundle(content: dict[str, Any], path: Path) -> Bundle:
 
 def _inside(root: Path, name: str) -> Path:
     """Return the path of a file of the bundle; links may not lead out either."""
-    pure = PurePosixPath(name)
-    path = root / pure
-    within = path.resolve().is_relative_to(root.resolve())
-    if pure.is_absolute() or ".." in pure.parts or not within:
-        raise BundleError(
-            f"'{name}' leads out of the bundle '{root}'; do not use a bundle that asks for that"
-        )
+    path = root / _inward(root, name)
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise _leads_out(root, name)
     return path
+
+
+def _inward(root: Path, name: str) -> PurePosixPath:
+    """Return the path of a file in a bundle that is not there yet, where no link can be."""
+    pure = PurePosixPath(name)
+    if pure.is_absolute() or ".." in pure.parts:
+        raise _leads_out(root, name)
+    return pure
+
+
+def _leads_out(root: Path, name: str) -> BundleError:
+    return BundleError(
+        f"'{name}' leads out of the bundle '{root}'; do not use a bundle that asks for that"
+    )

@@ -3,8 +3,12 @@
 import hashlib
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+
+from .errors import UsageError
 
 IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 """Endings of the still pictures the kit reads and writes."""
@@ -45,3 +49,41 @@ def write_atomically(path: Path, data: bytes) -> None:
 def write_json_atomically(path: Path, content: object) -> None:
     """Write `content` as indented JSON with a final newline; see `write_atomically`."""
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def refuse_to_replace(directory: Path, *, marker: str, noun: str, overwrite: bool) -> None:
+    """Raise UsageError unless a folder of this kind may be written to `directory`.
+
+    `marker` is the file that tells such a folder, `noun` what it is called: "bundle".
+    """
+    if not directory.exists():
+        return
+    if not overwrite:
+        raise UsageError(f"'{directory}' exists; name another folder, or replace it: --overwrite")
+    if not (directory / marker).is_file():
+        raise UsageError(
+            f"'{directory}' exists and is no {noun}, so it is not replaced; name another"
+        )
+
+
+def write_folder_atomically(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Write files by their paths beside `directory`, then swap: never is there half a folder.
+
+    Raises:
+        OSError: if the disk refuses; `directory` is then untouched.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+    try:
+        for name, data in files.items():
+            target = temporary / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        temporary.chmod(0o755)  # mkdtemp's 0700 would hide the folder from other users
+        if directory.exists():
+            directory.rename(temporary / ".replaced")
+        temporary.rename(directory)
+        shutil.rmtree(directory / ".replaced", ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise

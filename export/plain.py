@@ -9,16 +9,15 @@ give or take other tensors than a frame. They are written as a folder:
 """
 
 import json
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from crispstream.core.bundle import CERTIFICATE
-from crispstream.core.errors import ExportError, UsageError
+from crispstream.core.errors import ExportError
+from crispstream.core.files import refuse_to_replace, write_folder_atomically
 from crispstream.train.checkpoint import Checkpoint
 
 from .check_frames import fitted
@@ -64,7 +63,7 @@ def export_plain(
             the network cannot have this size or precision.
         ExportError: if a graph differs from the network.
     """
-    _check_free(out, overwrite=overwrite)
+    refuse_to_replace(out, marker=CERTIFICATE, noun="export", overwrite=overwrite)
     check_precisions(precisions)
     network = checkpoint.network()
     shape = shape_of(network, *checked_size(network, size))
@@ -81,7 +80,12 @@ def export_plain(
     files = {f"{graph.precision}.onnx": graph.data for graph in graphs}
     files |= {CERTIFICATE: (json.dumps(certificate, indent=2) + "\n").encode()}
     progress("writing the graphs")
-    _write(out, {**files, "CARD.md": card.encode()})
+    try:
+        write_folder_atomically(out, {**files, "CARD.md": card.encode()})
+    except OSError as error:
+        raise ExportError(
+            f"cannot write '{out}' ({error.strerror}); free some space or name another folder"
+        ) from error
     return out
 
 
@@ -99,30 +103,3 @@ def _told(tensor: onnx.ValueInfoProto) -> dict[str, Any]:
     meaning = _MEANINGS.get(tensor.name.removeprefix("aux_"), "")
     helper = "for training: " if tensor.name.startswith("aux_") else ""
     return {"type": "float32", "shape": shape, "meaning": helper + meaning}
-
-
-def _check_free(folder: Path, *, overwrite: bool) -> None:
-    if not folder.exists():
-        return
-    if not overwrite:
-        raise UsageError(f"'{folder}' exists; name another folder, or replace it: --overwrite")
-    if not (folder / CERTIFICATE).is_file():
-        raise UsageError(f"'{folder}' exists and is no export, so it is not replaced; name another")
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write beside `folder`, then swap: at no time is there half an export."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        for name, data in files.items():
-            (temporary / name).write_bytes(data)
-        temporary.chmod(0o755)  # mkdtemp's 0700 would hide it from other users
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise ExportError(
-            f"cannot write '{folder}' ({error.strerror}); free some space or name another folder"
-        ) from error

@@ -147,12 +147,15 @@ def _inherited(stage: Recipe, before: Sequence[StageRun]) -> dict[str, Tensor]:
 def _train_stage(
     task: Training, run: StageRun, samples: Samples, resume: bool, workers: int
 ) -> None:
-    recipe = task.recipe
-    if resume and not run.checkpoint.exists() and run.ended(recipe.steps):
-        task.load_state_dict(run.state()["state_dict"])
-        _keep(task, run, samples)
-        return
-    steps_done = run.steps_done(recipe.steps) if resume else 0
+    recipe, steps_done = task.recipe, 0
+    if resume:
+        state = run.state()
+        steps_done = int(state["global_step"])
+        if steps_done == recipe.steps and not run.checkpoint.exists():
+            task.load_state_dict(state["state_dict"])
+            _keep(task, run, samples)
+            return
+        run.refuse_whole(steps_done, recipe.steps)
     patches = PatchSet(
         samples,
         build_objective(recipe.objective).needs,

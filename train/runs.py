@@ -68,23 +68,13 @@ class StageRun:
             )
         return True
 
-    def ended(self, steps: int) -> bool:
-        """Return whether the state has exactly so many steps: only the checkpoint is missing."""
-        return self.last.exists() and int(self.state()["global_step"]) == steps
-
-    def steps_done(self, steps: int) -> int:
-        """Return how many of so many steps the state has.
-
-        Raises:
-            UsageError: if it has them all.
-        """
-        done = int(self.state()["global_step"])
+    def refuse_whole(self, done: int, steps: int) -> None:
+        """Raise UsageError if the state has all of so many steps."""
         if done >= steps:
             raise UsageError(
                 f"'{self.last}' has {done} steps and {steps} were asked for: nothing is left to "
                 "do; ask for more with --steps"
             )
-        return done
 
     def stopped(self, done: int, steps: int) -> StoppedError:
         """Return the error of a stage that ended early."""

@@ -6,8 +6,6 @@ evenly. Each crop is seen through a lens of its own.
 """
 
 import hashlib
-import json
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -29,6 +27,7 @@ from crispstream.train.degrade.defocus import (
 
 from .bsr_layouts import IGNORED, read_depth_mm, read_map
 from .built import MANIFEST, Array, Item, build_set
+from .cache import cached_pool
 from .layout import read_image
 from .sharp import IMAGES, list_media
 
@@ -78,25 +77,14 @@ def build_defocus_pool(
         TrainError: if a file is broken or `cache` cannot be written.
     """
     items = _items(folders, plan)
-    target = cache / _key(items, plan)
-    if (target / MANIFEST).exists():
-        return target
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".defocus-", dir=cache) as scratch:
-            made = Path(scratch) / "pool"
-            work = partial(_crops, plan=plan)
-            build_set(
-                "defocus", items, work, asdict(plan), made, workers=workers, progress=progress
-            )
-            _check_any(made, plan)
-            _publish(made, target)
-    except OSError as error:
-        raise TrainError(
-            f"cannot keep the training crops in '{cache}' ({error.strerror or error}); choose a "
-            "place with more room with --cache"
-        ) from error
-    return target
+
+    def make(folder: Path) -> None:
+        work, settings = partial(_crops, plan=plan), asdict(plan)
+        build_set("defocus", items, work, settings, folder, workers=workers, progress=progress)
+        _check_any(folder, plan)
+
+    files = [item.sources for item in items]
+    return cached_pool("defocus", files, asdict(plan), cache, whole=MANIFEST, make=make)
 
 
 def _items(folders: Sequence[Path], plan: DefocusPlan) -> list[Item]:
@@ -116,18 +104,6 @@ def _items(folders: Sequence[Path], plan: DefocusPlan) -> list[Item]:
     return items
 
 
-def _key(items: Sequence[Item], plan: DefocusPlan) -> str:
-    """Return a name that changes with any file and with the plan."""
-    files = [[_mark(path) for path in item.sources] for item in items]
-    text = json.dumps([files, asdict(plan)], sort_keys=True)
-    return "defocus-" + hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _mark(path: Path) -> tuple[str, int, int]:
-    about = path.stat()
-    return path.name, about.st_size, about.st_mtime_ns
-
-
 def _check_any(made: Path, plan: DefocusPlan) -> None:
     """Refuse a pool of nothing."""
     if not (made / "train").is_dir():
@@ -135,15 +111,6 @@ def _check_any(made: Path, plan: DefocusPlan) -> None:
         raise UsageError(
             f"every picture is smaller than one crop of {side}x{side} pixels; use larger ones"
         )
-
-
-def _publish(made: Path, target: Path) -> None:
-    """Rename the whole pool to its place, unless another training was faster."""
-    try:
-        made.rename(target)
-    except OSError:
-        if not (target / MANIFEST).exists():
-            raise
 
 
 def _crops(item: Item, plan: DefocusPlan) -> dict[str, Array]:

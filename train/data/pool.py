@@ -6,11 +6,8 @@ memory-mapped, so every data-loader worker shares one copy.
 """
 
 import hashlib
-import json
-import multiprocessing
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,11 +23,16 @@ from crispstream.core.pixels import SCALE, Bytes
 from crispstream.train.degrade.camera import GAMMA, to_linear
 from crispstream.train.degrade.pipeline import Degradation
 
+from .cache import cached_pool
 from .sharp import VIDEOS, list_media, read_pictures
+from .workers import in_processes
 
 Pair = tuple[Bytes, Bytes]
 Job = tuple[Path, Path | None]
 """A sharp file, and its twin that the world blurred."""
+
+WHOLE = "pool.json"
+"""Name of the file of a pool that is written last."""
 
 
 @dataclass(frozen=True)
@@ -69,22 +71,16 @@ def build_pool(
         TrainError: if a file cannot be decoded or `cache` cannot be written.
     """
     jobs = _jobs(folders, plan)
-    target = cache / _key(jobs, plan)
-    if (target / "pool.json").exists():
-        return target
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".pool-", dir=cache) as scratch:
-            made = Path(scratch) / "pool"
-            made.mkdir()
-            _fill(made, jobs, plan, _told(_made(jobs, plan, workers), len(jobs), progress))
-            _publish(made, target)
-    except OSError as error:
-        raise TrainError(
-            f"cannot keep the training crops in '{cache}' ({error.strerror or error}); choose a "
-            "place with more room with --cache"
-        ) from error
-    return target
+    tell = progress or (lambda _: None)
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        work = partial(_crops, plan=plan)
+        with closing(in_processes(work, jobs, workers, tell, in_order=True)) as made:
+            _fill(folder, jobs, plan, _told(made, len(jobs), tell))
+
+    files = [[path for path in job if path is not None] for job in jobs]
+    return cached_pool("pool", files, asdict(plan), cache, whole=WHOLE, make=make)
 
 
 def _fill(folder: Path, jobs: Sequence[Job], plan: PoolPlan, made: Iterable[list[Pair]]) -> None:
@@ -103,7 +99,7 @@ def _fill(folder: Path, jobs: Sequence[Job], plan: PoolPlan, made: Iterable[list
     if not count:
         raise UsageError(_too_small(jobs, plan))
     content = {"pairs": count, "files": [str(sharp.name) for sharp, _ in jobs]}
-    write_json_atomically(folder / "pool.json", {**content, "plan": asdict(plan)})
+    write_json_atomically(folder / WHOLE, {**content, "plan": asdict(plan)})
 
 
 def _write_header(file: BinaryIO, count: int, side: int) -> None:
@@ -115,25 +111,15 @@ def _write_header(file: BinaryIO, count: int, side: int) -> None:
     )
 
 
-def _publish(made: Path, target: Path) -> None:
-    """Rename the whole pool to its place, unless another training was faster."""
-    try:
-        made.rename(target)
-    except OSError:
-        if not (target / "pool.json").exists():
-            raise
-
-
 def _told(
-    made: Iterable[list[Pair]], total: int, progress: Callable[[str], None] | None
+    made: Iterable[list[Pair]], total: int, tell: Callable[[str], None]
 ) -> Iterator[list[Pair]]:
-    """Pass `made` on and tell `progress` about a hundred times."""
-    if progress:
-        progress(f"preparing crops: 0 of {total} files")
+    """Pass `made` on and tell about a hundred times how far it is."""
+    tell(f"preparing crops: 0 of {total} files")
     for done, pairs in enumerate(made, 1):
         yield pairs
-        if progress and (done == total or done % max(1, total // 100) == 0):
-            progress(f"preparing crops: {done} of {total} files")
+        if done == total or done % max(1, total // 100) == 0:
+            tell(f"preparing crops: {done} of {total} files")
 
 
 def _too_small(jobs: Sequence[Job], plan: PoolPlan) -> str:
@@ -155,16 +141,6 @@ def _too_small(jobs: Sequence[Job], plan: PoolPlan) -> str:
     )
 
 
-def _made(jobs: Sequence[Job], plan: PoolPlan, workers: int) -> Iterator[list[Pair]]:
-    """Degrade in processes of their own; spawned, for a fork of threaded libraries can hang."""
-    work = partial(_crops, plan=plan)
-    if workers < 2:
-        yield from map(work, jobs)
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as executor:
-        yield from executor.map(work, jobs)
-
-
 def _jobs(folders: Sequence[Path], plan: PoolPlan) -> list[Job]:
     """Each sharp file with its blurred twin, if the world made one."""
     jobs: list[Job] = []
@@ -174,18 +150,6 @@ def _jobs(folders: Sequence[Path], plan: PoolPlan) -> list[Job]:
         twin = path.parent.parent / "blur" / path.name
         jobs.append((path, twin if path.parent.name == "sharp" and twin.exists() else None))
     return jobs
-
-
-def _key(jobs: Sequence[Job], plan: PoolPlan) -> str:
-    """Return a name that changes with any file, its twin included, and with the plan."""
-    files = [[_mark(path) for path in job if path is not None] for job in jobs]
-    text = json.dumps([files, asdict(plan)], sort_keys=True)
-    return "pool-" + hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _mark(path: Path) -> tuple[str, int, int]:
-    about = path.stat()
-    return path.name, about.st_size, about.st_mtime_ns
 
 
 def _crops(job: Job, plan: PoolPlan) -> list[Pair]:

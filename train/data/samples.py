@@ -13,7 +13,7 @@ from crispstream.core.errors import UsageError
 from .built import MANIFEST, BuiltSet
 from .defocus_pool import DefocusPlan, build_defocus_pool
 from .journal import JOURNAL, read_manifest
-from .pool import PoolPlan, build_pool, open_pool
+from .pool import WHOLE, PoolPlan, build_pool, open_pool
 
 Array = npt.NDArray[Any]
 Progress = Callable[[str], None]
@@ -54,7 +54,7 @@ class PoolSamples:
         """Map the pool; nothing is read yet."""
         self._folder = folder
         self.names: tuple[str, ...] = tuple(
-            json.loads((folder / "pool.json").read_text(encoding="utf-8"))["files"]
+            json.loads((folder / WHOLE).read_text(encoding="utf-8"))["files"]
         )
         self._lr, self._hr = open_pool(folder)
 

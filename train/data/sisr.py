@@ -3,8 +3,8 @@
 Training: patches of luma from 291 pictures (91 of Yang et al. and 200 of BSD), as is usual since
 VDSR (Kim et al. 2016): MATLAB's BT.601 luma in bytes, pictures at 1, 0.7 and 0.5 of their size,
 reduced and enlarged again by 2, 3 and 4 with MATLAB's bicubic, windows of 41 pixels side by side.
-Flips and turns are drawn in training. A survey's prose,
-unverified, names the patch and the pictures; the rest is ours.
+Flips and turns are drawn in training. A survey's prose, unverified, names the patch and the
+pictures; the rest is ours.
 Testing: Set5, Set14, BSD100 and Urban100 in colour, reduced by 4.
 """
 

@@ -17,12 +17,18 @@ R = TypeVar("R")
 
 
 def in_processes(
-    work: Callable[[J], R], jobs: Sequence[J], workers: int, tell: Callable[[str], None]
+    work: Callable[[J], R],
+    jobs: Sequence[J],
+    workers: int,
+    tell: Callable[[str], None],
+    *,
+    in_order: bool = False,
 ) -> Generator[R, None, None]:
-    """Yield `work` of each job as it is done; spawned, for forked libraries can hang.
+    """Yield `work` of each job as it is done, or in the order of the jobs.
 
-    Fewer than two workers work here. Close the generator to stop early: what was begun is
-    finished first, and `tell` hears of it.
+    The processes are spawned, for a fork of threaded libraries can hang. Fewer than two workers
+    work here. Close the generator to stop early: what was begun is finished first, and `tell`
+    hears of it.
 
     Raises:
         TrainError: if a process was ended; otherwise what `work` raises.
@@ -37,11 +43,11 @@ def in_processes(
     try:
         with _undisturbed():  # the processes start here, and would die of Ctrl-C before `_serve`
             futures = [executor.submit(work, job) for job in jobs]
-        for future in as_completed(futures):
+        for future in futures if in_order else as_completed(futures):
             yield future.result()
     except BrokenProcessPool as error:
         raise TrainError(
-            "a process that made the data set was ended, perhaps for want of memory; run the "
+            "a process that made the data was ended, perhaps for want of memory; run the "
             "same command again with fewer --workers"
         ) from error
     finally:

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from crispstream.core.metrics import LUMA_OF_BGR
 from crispstream.core.pixels import SCALE
 
 from .registry import MODELS, NO_MAPS, Outputs
@@ -36,7 +37,7 @@ from .upscale import BicubicX4
 
 SLOPE = 0.2
 
-LUMA_BGR = (24.966 / 255, 128.553 / 255, 65.481 / 255)
+LUMA_BGR = tuple(weight / 255 for weight in LUMA_OF_BGR)
 """ITU-R BT.601 luma in 16/255..235/255 of B, G, R in 0..1, as MATLAB's `rgb2ycbcr`."""
 
 LUMA_OFFSET = 16 / 255

@@ -98,6 +98,18 @@ def test_how_far_the_crops_are_is_told(media, tmp_path):
     assert len(told) == 3  # nothing to prepare
 
 
+@pytest.mark.slow
+def test_processes_make_the_same_pool_in_the_same_order(tmp_path):
+    sizes = [(300, 320), *[(200, 220)] * 5]  # the first takes longest
+    for number, size in enumerate(sizes):
+        write_picture(tmp_path / "media" / f"{number}.png", number, *size)
+    places = (tmp_path / "alone", 1), (tmp_path / "together", 2)
+    pools = [build_pool([tmp_path / "media"], PLAN, cache, workers) for cache, workers in places]
+    for name in ("lr.npy", "hr.npy"):
+        alone, together = ((pool / name).read_bytes() for pool in pools)
+        assert alone == together
+
+
 def test_a_failed_build_leaves_nothing_and_a_full_place_is_said(media, tmp_path):
     (media / "z.png").write_text("broken")
     with pytest.raises(TrainError, match=r"z\.png.*--exclude"):
