@@ -18,7 +18,7 @@ def test_noise_is_the_standard_deviation_that_was_added(sigma: float) -> None:
 
 def test_blur_lowers_sharpness_and_texture_but_not_brightness() -> None:
     meter = FrameMeter()
-    frame = soft_picture(160, 120)
+    frame = soft_picture()
     sharp, blurred = meter.measure(frame), meter.measure(cv2.GaussianBlur(frame, (0, 0), 3))
     assert blurred.sharpness < 0.7 * sharp.sharpness
     assert blurred.texture < sharp.texture
@@ -34,11 +34,11 @@ def test_white_noise_is_sharper_than_any_picture() -> None:
     """A Laplacian multiplies white noise by the root of 20."""
     noise = FrameMeter().measure(flat_with_noise(20)).sharpness
     assert noise == pytest.approx(20**0.5, rel=0.03)
-    assert FrameMeter().measure(soft_picture(160, 120)).sharpness < 2
+    assert FrameMeter().measure(soft_picture()).sharpness < 2
 
 
 def test_the_meter_takes_frames_of_changing_size() -> None:
     meter = FrameMeter()
-    first = meter.measure(soft_picture(64, 48))
-    meter.measure(soft_picture(32, 32))
-    assert meter.measure(soft_picture(64, 48)) == first
+    first = meter.measure(soft_picture(height=48, width=64))
+    meter.measure(soft_picture(height=32, width=32))
+    assert meter.measure(soft_picture(height=48, width=64)) == first
