@@ -12,6 +12,7 @@ BIN ?= build/venv/bin
 
 STAGES := calib cli core export runtime train
 EXTRAS := train,export,calib,rtx,dev
+SHIPPED := edge-n edge-s
 LINKS := PYTHONPATH=$(CURDIR)/build/links
 SOURCES := $(shell find $(STAGES) -type f -not -name '*.pyc')
 PIP_FLAGS := --disable-pip-version-check --quiet
@@ -23,7 +24,7 @@ READY := $(STAMP)
 endif
 
 # Folders of these names exist: without this line make would say "up to date".
-.PHONY: help demo test test-gpu lint types links format bundles sample tree clean calib cli core export runtime train
+.PHONY: help demo test test-gpu lint types links format bundles calibrated-bundles sample tree clean calib cli core export runtime train
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -53,9 +54,17 @@ links:  # build/links/crispstream/<stage> -> <stage>: the package without an ins
 	@mkdir -p build/links/crispstream
 	@for stage in $(STAGES); do ln -sfn "$(CURDIR)/$$stage" build/links/crispstream/$$stage; done
 
-bundles: links $(READY)  ## export the shipped bundles again from train/weights
-	@for name in edge-n edge-s; do \
-		$(LINKS) $(BIN)/python -m crispstream.cli.main export train/weights/$$name.safetensors -o runtime/bundles/$$name --licence CC-BY-SA-4.0 --overwrite; \
+bundles: links $(READY)  ## export and calibrate the shipped bundles again from train/weights
+	@for name in $(SHIPPED); do \
+		$(LINKS) $(BIN)/python -m crispstream.cli.main export train/weights/$$name.safetensors -o build/bundles/$$name --licence CC-BY-SA-4.0 --overwrite; \
+		$(LINKS) $(BIN)/python -m crispstream.cli.main calibrate build/bundles/$$name --ranges runtime/bundles/$$name/calibration/ranges.json --layers runtime/bundles/$$name/calibration/plan.json -o runtime/bundles/$$name --overwrite; \
+	done
+
+# New weights need new ranges: SET is a calibration set, see examples/make_calibration_frames.py.
+calibrated-bundles: links $(READY)  ## the same with ranges and plan measured: SET=folder
+	@for name in $(SHIPPED); do \
+		$(LINKS) $(BIN)/python -m crispstream.cli.main export train/weights/$$name.safetensors -o build/bundles/$$name --licence CC-BY-SA-4.0 --overwrite; \
+		$(LINKS) $(BIN)/python -m crispstream.cli.main calibrate build/bundles/$$name --set $(SET) --plan -o runtime/bundles/$$name --overwrite; \
 	done
 
 sample: links $(READY)  ## make the sample clip again: make sample CLIP=240fps.mp4

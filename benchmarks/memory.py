@@ -35,7 +35,10 @@ def measure(model: str, frames: int) -> dict[int, int]:
             sizes[count] = resident_bytes()
 
     source = open_source(f"synth://pattern?size=320x180&frames={frames}")
-    with tempfile.TemporaryDirectory() as folder, Restorer.open(model) as restorer:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Restorer.open(model, precision="fp32") as restorer,
+    ):
         sink = open_sink(str(Path(folder) / "out.mp4"), source.info, restorer.scale)
         run_stream(source, restorer, sink, on_frame=look)
     source.close()

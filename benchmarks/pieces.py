@@ -82,6 +82,7 @@ def opened(model: str, turns: int, threads: int | None = None) -> Iterator[Piece
         tempfile.TemporaryDirectory() as folder,
         Restorer.open(
             model,
+            precision="fp32",
             size=(width, height),
             threads=threads,
             frames_in_flight=SIDE_BY_SIDE + 2,

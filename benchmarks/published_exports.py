@@ -54,7 +54,7 @@ def build_one(name: str, precision: str, width: int, height: int) -> dict[str, A
     onnx_bytes = exported(network, shape, precision)
     traced = time.monotonic()
     if shape.restores:
-        engine = build_engine(onnx_bytes, flavour=FLAVOUR, size=(width, height))
+        engine = build_engine(onnx_bytes, flavour=FLAVOUR, size=(width, height)).plan
     else:
         with Workbench(load_flavour(FLAVOUR), FLAVOUR) as bench:
             bench.parse(onnx_bytes)

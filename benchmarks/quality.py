@@ -68,6 +68,11 @@ def real(data: Path) -> Iterator[Sample]:
             yield Sample(f"{count} frames from {start}", lr, window[count // 2])
 
 
+def open_fp32(name: str) -> Restorer:
+    """Open a model's fp32 graph: the weights are judged, int8.py judges the arithmetic."""
+    return Restorer.open(name, precision="fp32")
+
+
 def restored_copy(restorer: Restorer, frame_hwc: Bytes) -> Bytes:
     """Return an array of its own: the restorer reuses its buffers."""
     return restorer.restore(frame_hwc).copy()
@@ -92,7 +97,7 @@ def main() -> None:
         names = chosen.model or list(MODELS)
         models: dict[str, Restore] = {"bicubic": upscale_x4}
         for name in names:
-            models[name] = partial(restored_copy, stack.enter_context(Restorer.open(name)))
+            models[name] = partial(restored_copy, stack.enter_context(open_fp32(name)))
         for title, samples in sets.items():
             scores = {score.model: score for score in evaluate(models, samples())}
             figures[title] = {name: asdict(score) for name, score in scores.items()}

@@ -139,7 +139,7 @@ def profile_ms(data: bytes, folder: Path, feed: dict[str, Any]) -> dict[str, flo
 def rtx_verdict(data: bytes) -> str:
     """Return "builds", or TensorRT-RTX's first complaint."""
     try:
-        return f"builds, {len(build_engine(data, size=(WIDTH, HEIGHT)))} bytes"
+        return f"builds, {len(build_engine(data, size=(WIDTH, HEIGHT)).plan)} bytes"
     except EngineError as error:
         return f"refused: {error.native_log or error}"
 

@@ -11,6 +11,8 @@ import typer
 
 from crispstream.core.errors import UsageError
 
+from .warn import warn_uncertified
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -25,31 +27,41 @@ def build(
         str, typer.Option(help="tensorrt-rtx (builds without a GPU) or tensorrt.")
     ] = "tensorrt-rtx",
     precision: Annotated[
-        str, typer.Option(help="fp32, fp16, ...; auto takes fp16 where the bundle has it.")
+        str, typer.Option(help="fp32, fp16 or int8; auto: fp16 if it is certified, else fp32.")
     ] = "auto",
     compute_capability: Annotated[
         str | None, typer.Option(help="GPU to build for, 8.6 for instance (tensorrt-rtx only).")
     ] = None,
+    allow_uncertified: Annotated[
+        bool,
+        typer.Option(
+            "--allow-uncertified", help="Build a named fp16 or int8 as it is, unverified."
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Build an engine file from a bundle, ahead of time, for one frame size."""
     from crispstream.runtime.engine.build import build_from_bundle
-    from crispstream.runtime.engine.choose import find_model
+    from crispstream.runtime.engine.choose import find_model, needs_permission
     from crispstream.runtime.engine.record import write_engine
 
     width_height = parse_size(size)
     capability = None if compute_capability is None else _parse_capability(compute_capability)
     _check_output(output, overwrite=overwrite)
+    model = find_model(bundle)
     with nullcontext() if json else _progress() as progress:
         engine, record = build_from_bundle(
-            find_model(bundle),
+            model,
             flavour=backend,
             precision=precision,
             size=width_height,
             compute_capability=capability,
+            allow_uncertified=allow_uncertified,
             on_progress=_Bar(progress) if progress else None,
         )
+    if needs_permission(model, model.graph(record.precision)):
+        warn_uncertified(record.bundle, record.precision)
     write_engine(output, engine, record)
     if json:
         typer.echo(json_text.dumps({"engine": str(output), **asdict(record)}))
@@ -128,6 +140,9 @@ def _tell(output: Path, record: "EngineRecord") -> None:
         f"({record.bundle} {record.precision}, {record.width}x{record.height}, "
         f"{record.flavour} {record.flavour_version}, {aim})"
     )
+    if record.convolutions:
+        kinds = ", ".join(f"{count} {kind.lower()}" for kind, count in record.convolutions.items())
+        typer.echo(f"convolutions by what they read: {kinds}")
     typer.echo(f"next: crispstream inspect {_quoted(output)}")
 
 

@@ -9,6 +9,9 @@ import typer
 
 from crispstream.core.layouts import LAYOUTS
 
+from .collect import EXAMPLE as COLLECT_EXAMPLE
+from .collect import collect
+
 if TYPE_CHECKING:
     from crispstream.train.data.builders import Builder
 
@@ -23,7 +26,7 @@ PAGE = "\n\n".join(
 )
 
 data_app = typer.Typer(
-    help="Build the data sets that the published systems learn from.",
+    help="Build the data sets that systems learn from, collect the frames of a calibration set.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -32,7 +35,7 @@ data_app = typer.Typer(
 
 @data_app.callback()
 def options() -> None:
-    """Build the data sets that the published systems learn from."""
+    """Build the data sets that systems learn from, collect the frames of a calibration set."""
 
 
 @data_app.command(epilog=PAGE)
@@ -94,3 +97,6 @@ def _next(dst: Path, summary: dict[str, Any], about: "Builder") -> str:
         train = f"crispstream train {recipe} --data {dst} -o runs/{recipe}"
         return f"next: {train}\nits test set is judged with --protocol {protocol}"
     return f"next: crispstream evaluate edge-s bicubic --data {dst}/test --protocol {protocol}"
+
+
+data_app.command(epilog=f"Example: {COLLECT_EXAMPLE}")(collect)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -64,6 +65,9 @@ def evaluate(
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Checkpoints: the mean over eight turned frames.")
     ] = False,
+    precision: Annotated[
+        str, typer.Option(help="Bundles: the graph to judge, certified or not; auto as in `run`.")
+    ] = "fp32",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line only.")] = False,
 ) -> None:
     """Judge models against the truth: PSNR and SSIM on bytes, and the gain over bicubic."""
@@ -76,15 +80,22 @@ def evaluate(
         )
     split = bsr_split(data) if protocol == "cmos" else None
     if split is not None:
-        rows = _judge_groups(models, split, ensemble=ensemble, quiet=as_json)
+        rows = _judge_groups(models, split, precision, ensemble=ensemble, quiet=as_json)
     else:
-        rows = _judge(models, data, seed, protocol, ensemble=ensemble, quiet=as_json)
+        restorers = partial(_restoring, ensemble=ensemble, precision=precision)
+        rows = _judge(models, data, seed, protocol, restorers, quiet=as_json)
     told = {"protocol": protocol or "plain", "ensemble": ensemble, "data": str(split or data)}
     _show([{**row, **told} for row in rows], protocol, as_json)
 
 
 def _judge(
-    models: list[str], data: Path, seed: int, protocol: str | None, *, ensemble: bool, quiet: bool
+    models: list[str],
+    data: Path,
+    seed: int,
+    protocol: str | None,
+    restoring: Callable[[str], AbstractContextManager[Restore]],
+    *,
+    quiet: bool,
 ) -> list[Figures]:
     """Judge restored frames."""
     from dataclasses import asdict
@@ -94,14 +105,16 @@ def _judge(
     from crispstream.train.evaluate import read_pairs, read_samples
 
     with ExitStack() as stack:
-        restorers = {n: stack.enter_context(_restoring(n, ensemble=ensemble)) for n in models}
+        restorers = {name: stack.enter_context(restoring(name)) for name in models}
         samples = read_samples(data, seed) if protocol is None else read_pairs(data)
         convention = CONVENTIONS[protocol or "plain"]
         scores = judge(restorers, samples, _progress(stack, quiet=quiet), convention)
     return [{**asdict(score), "true_maps": False} for score in scores]
 
 
-def _judge_groups(models: list[str], split: Path, *, ensemble: bool, quiet: bool) -> list[Figures]:
+def _judge_groups(
+    models: list[str], split: Path, precision: str, *, ensemble: bool, quiet: bool
+) -> list[Figures]:
     """Judge restored frames and estimated maps."""
     from dataclasses import asdict
 
@@ -110,7 +123,7 @@ def _judge_groups(models: list[str], split: Path, *, ensemble: bool, quiet: bool
     if ensemble:
         raise UsageError("a BSR set is judged without self-ensemble; leave out --ensemble")
     with ExitStack() as stack:
-        answering = {name: stack.enter_context(_answering(name)) for name in models}
+        answering = {name: stack.enter_context(_answering(name, precision)) for name in models}
         verdicts = judge_groups(answering, split, _progress(stack, quiet=quiet))
     found = []
     for name, verdict in verdicts.items():
@@ -123,7 +136,7 @@ def _judge_groups(models: list[str], split: Path, *, ensemble: bool, quiet: bool
 
 
 @contextmanager
-def _restoring(name: str, *, ensemble: bool) -> Iterator[Restore]:
+def _restoring(name: str, *, ensemble: bool, precision: str) -> Iterator[Restore]:
     """Turn any of the three kinds of model into one frame -> frame callable."""
     if name.endswith(".safetensors"):
         from crispstream.train.restoring import restoring
@@ -138,12 +151,13 @@ def _restoring(name: str, *, ensemble: bool) -> Iterator[Restore]:
         )
     from crispstream.runtime.restorer import Restorer
 
-    with Restorer.open(name) as restorer:
+    graph = "auto" if name == "bicubic" else precision
+    with Restorer.open(name, precision=graph, allow_uncertified=True) as restorer:
         yield lambda frame: restorer.restore(frame).copy()
 
 
 @contextmanager
-def _answering(name: str) -> Iterator[Answering]:
+def _answering(name: str, precision: str) -> Iterator[Answering]:
     """Turn any of the three kinds of model into one that is asked for maps too."""
     from crispstream.train.judging import Answer
 
@@ -152,7 +166,7 @@ def _answering(name: str) -> Iterator[Answering]:
 
         yield answering(_network(name))
         return
-    with _restoring(name, ensemble=False) as restore:
+    with _restoring(name, ensemble=False, precision=precision) as restore:
         yield lambda frame, _: Answer(restore(frame))
 
 

@@ -24,6 +24,29 @@ _RTX_MAGIC, _VERSION_AT = b"vtrt", 24
 _LISTED = 6
 """Entries of a list that a table shows."""
 
+_LARGEST_GROUP = 20
+"""Nested facts that a table shows one by one; of more it shows the number."""
+
+_FIGURES = {
+    "judged_by": "judged by",
+    "passed": "passed",
+    "reason": "why not",
+    "emulated": "emulated",
+    "int8_layers": "INT8 layers",
+    "frames": "frames",
+    "psnr_db": "PSNR, dB",
+    "psnr_loss_db": "PSNR lost, dB",
+    "ssim_loss": "SSIM lost",
+    "largest_colour_drift_levels": "colour drift",
+    "flicker_levels": "flicker",
+    "speed_over_fp32": "speed, x fp32",
+    "bytes_largest": "byte error",
+    "relative_error": "relative error",
+    "limit": "allowed",
+    "inner_share": "bytes within 1..254",
+}
+"""What a table shows of a certificate, and how it is called there."""
+
 
 def inspect(
     thing: Annotated[str, typer.Argument(help="Shipped name, bundle, .onnx file or engine file.")],
@@ -62,6 +85,9 @@ def _bundle_facts(thing: str) -> Facts:
     for name in bundle.files:
         bundle.file_bytes(name)
     content = {**asdict(bundle), "path": str(bundle.path)}
+    content["graphs"] = [
+        {**asdict(graph), "certified": bundle.certified(graph)} for graph in bundle.graphs
+    ]
     return {"kind": "bundle", **content, "certificate": dict(bundle.certificate())}
 
 
@@ -130,15 +156,15 @@ def _shown(value: object) -> str:
 def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
     """Yield nested facts as ("a.b", value)."""
     for key, value in content.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and len(value) > _LARGEST_GROUP:
+            yield f"{prefix}{key}", f"{len(value):,} entries (--json lists them)"
+        elif isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
 
 def _bundle_tables(facts: Facts) -> Iterator["Table"]:
-    from rich.table import Table
-
     states = [f"{s['name']} ({s['channels']} channels, 1/{s['divisor']})" for s in facts["states"]]
     yield _table(
         f"bundle {facts['name']}",
@@ -152,18 +178,7 @@ def _bundle_tables(facts: Facts) -> Iterator["Table"]:
             "files": f"{len(facts['graphs']) + len(facts['files'])}, every hash is right",
         },
     )
-    graphs = Table(title="graphs", title_justify="left")
-    for column in ("precision", "file", "opset", "MMAC at 320x180", "SHA-256", "backends"):
-        graphs.add_column(column)
-    for graph in facts["graphs"]:
-        macs = graph["macs_per_lr_pixel"] * 320 * 180 / 1e6
-        backends = ", ".join(graph["backends"])
-        prefix = graph["sha256"][:12]
-        shown = f"{macs:,.0f}" if macs else "-"
-        graphs.add_row(
-            graph["precision"], graph["file"], str(graph["opset"]), shown, prefix, backends
-        )
-    yield graphs
+    yield _graphs_table(facts)
     yield from _certificate_tables(facts)
     for title, part in (
         ("training", facts["training"]),
@@ -173,18 +188,50 @@ def _bundle_tables(facts: Facts) -> Iterator["Table"]:
             yield _table(title, dict(_flat(part)))
 
 
-def _certificate_tables(facts: Facts) -> Iterator["Table"]:
-    """Figures as rows, graphs as columns; a graph is named by its hash."""
+def _graphs_table(facts: Facts) -> "Table":
+    """One column a graph: four of them fit a terminal of 80 columns."""
     from rich.table import Table
 
-    judged: Mapping[str, Any] = facts["certificate"].get("graphs", {})
-    graphs = [graph for graph in facts["graphs"] if graph["sha256"] in judged]
-    if not graphs:
+    columns = [
+        {
+            "certified": _shown(graph["certified"]),
+            "file": graph["file"],
+            "opset": str(graph["opset"]),
+            "MMAC at 320x180": f"{graph['macs_per_lr_pixel'] * 320 * 180 / 1e6:,.0f}"
+            if graph["macs_per_lr_pixel"]
+            else "-",
+            "SHA-256": graph["sha256"][:12],
+            "backends": "\n".join(graph["backends"]),
+        }
+        for graph in facts["graphs"]
+    ]
+    names = [graph["precision"] for graph in facts["graphs"]]
+    table = Table("", *names, title="graphs", title_justify="left")
+    for fact in columns[0]:
+        table.add_row(fact, *(column[fact] for column in columns))
+    return table
+
+
+def _certificate_tables(facts: Facts) -> Iterator["Table"]:
+    """The main figures as rows, graphs as columns; a graph is named by its hash."""
+    from rich.table import Column, Table
+
+    found = facts["certificate"].get("graphs")
+    judged = found if isinstance(found, Mapping) else {}
+    columns = {
+        graph["precision"]: dict(_flat(judged[graph["sha256"]]))
+        for graph in facts["graphs"]
+        if isinstance(judged.get(graph["sha256"]), Mapping)
+    }
+    if not columns:
         return
-    table = Table("", *(g["precision"] for g in graphs), title="certificate", title_justify="left")
-    columns = [dict(_flat(judged[graph["sha256"]])) for graph in graphs]
-    for figure in dict.fromkeys(name for column in columns for name in column):
-        table.add_row(figure, *(_shown(column.get(figure)) for column in columns))
+    headers = (Column(name, overflow="fold") for name in columns)
+    title = "certificate (--json has all of it)"
+    table = Table(Column("", overflow="fold"), *headers, title=title, title_justify="left")
+    for figure, name in _FIGURES.items():
+        values = [column.get(figure, "") for column in columns.values()]
+        if any(value != "" for value in values):
+            table.add_row(name, *("" if value == "" else _shown(value) for value in values))
     yield table
 
 

@@ -15,6 +15,7 @@ import typer
 from crispstream.core.errors import CrispstreamError, EngineError
 
 from .build import build
+from .calibrate import calibrate
 from .data import data_app
 from .evaluate import evaluate
 from .export import export
@@ -22,6 +23,7 @@ from .import_weights import import_weights
 from .inspect import inspect
 from .run import run
 from .train import train
+from .verify import verify
 
 INTERRUPTED = 130  # 128 + SIGINT, what shells expect
 
@@ -33,6 +35,8 @@ COMMANDS: tuple[tuple[Callable[..., object], str], ...] = (
     (evaluate, "crispstream evaluate edge-n bicubic --data examples/media/pairs"),
     (train, "crispstream train edge-n --data photos -o runs/edge-n"),
     (export, "crispstream export runs/edge-n/edge-n.safetensors -o bundles/edge-n"),
+    (calibrate, "crispstream calibrate edge-s --set set -o bundles/edge-s-int8"),
+    (verify, "crispstream verify bundles/edge-s-int8 --html certificate.html"),
     (import_weights, "crispstream import gfn GFN.pth -o runs/gfn.safetensors"),
 )
 NAMES: dict[Callable[..., object], str] = {import_weights: "import"}

@@ -16,6 +16,7 @@ import typer
 from crispstream.core.errors import SinkError
 
 from .run_checks import check_one_image, check_reports
+from .warn import warn_uncertified, watch_for_drift
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from crispstream.runtime.latency import Latencies
     from crispstream.runtime.measure.report import RunReport
     from crispstream.runtime.restorer import Restorer
+    from crispstream.runtime.stream.drift import Drift
     from crispstream.runtime.stream.loop import StreamReport
     from crispstream.runtime.stream.sink import Sink
     from crispstream.runtime.stream.source import Source
@@ -44,7 +46,9 @@ def run(
     model: Annotated[str, typer.Option(help="Shipped name, path of a bundle, or bicubic.")] = (
         "edge-n"
     ),
-    precision: Annotated[str, typer.Option(help="auto, or one the bundle has.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto: fastest certified; or fp32, fp16, int8 (int8-cpu on a CPU).")
+    ] = "auto",
     backend: Annotated[str, typer.Option(help="auto, onnxruntime or onnxruntime-cuda.")] = "auto",
     policy: Annotated[
         str, typer.Option(help="all: every frame. latest: drop what is late.")
@@ -61,9 +65,14 @@ def run(
     ),
     html: Annotated[Path | None, typer.Option(help="Write the figures to this HTML page.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
+    allow_uncertified: Annotated[
+        bool,
+        typer.Option("--allow-uncertified", help="Run a named fp16 or int8 as it is, unverified."),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as one line.")] = False,
 ) -> None:
     """Restore a stream: sharper, and 4x larger on each side."""
+    from crispstream.runtime.stream.loop import run_stream
     from crispstream.runtime.stream.slot import check_policy
 
     check_policy(policy)
@@ -71,15 +80,31 @@ def run(
     abreast = _side_by_side(policy, backend, threads)
     with _signals_caught() as caught, ThreadPoolExecutor(1) as pool, ExitStack() as opened:
         # Loading the model and opening the source take as long as each other: side by side.
-        loading = pool.submit(_open_restorer, model, precision, backend, threads, abreast)
+        loading = pool.submit(
+            _open_restorer, model, precision, backend, threads, abreast, allow_uncertified
+        )
         opened.callback(_close_loaded, loading)  # also when there is no source to open
         frames = opened.enter_context(_opened(source, fps))
         check_one_image(sink, source, frames.info.frame_count, limit)
         restorer = loading.result()
+        if restorer.uncertified:
+            warn_uncertified(restorer.name, restorer.precision)
+        watch = watch_for_drift(restorer)
         output = _open_sink(sink, frames, source, overwrite=overwrite)
         with _progress(frames, limit, shown=not json) as tick:
-            figures = _streamed(frames, restorer, output, policy, limit, abreast, tick, caught)
-        summary = _summary(figures, source, sink, restorer)
+            figures = run_stream(
+                frames,
+                restorer,
+                output,
+                policy=policy,
+                limit=limit,
+                on_frame=tick,
+                stop=caught.stop,
+                in_flight=abreast,
+                watch=watch,
+            )
+        drift = None if watch is None else watch.drift()
+        summary = _summary(figures, source, sink, restorer, drift)
     _write_reports(summary, report, html)
     if not caught.signal_number:
         _print(summary, json=json)
@@ -137,7 +162,12 @@ def _close_loaded(loading: "Future[Restorer]") -> None:
 
 
 def _open_restorer(
-    model: str, precision: str, backend: str, threads: int | None, side_by_side: int
+    model: str,
+    precision: str,
+    backend: str,
+    threads: int | None,
+    side_by_side: int,
+    allow_uncertified: bool,
 ) -> "Restorer":
     from crispstream.runtime.restorer import Restorer
 
@@ -148,6 +178,7 @@ def _open_restorer(
         threads=threads,
         frames_in_flight=side_by_side + _FRAMES_WITH_SINK,
         side_by_side=side_by_side,
+        allow_uncertified=allow_uncertified,
     )
 
 
@@ -167,30 +198,6 @@ def _open_sink(uri: str, frames: "Source", source: str, *, overwrite: bool) -> "
     from crispstream.runtime.stream.sink import open_sink
 
     return open_sink(uri, frames.info, SCALE, source=source, overwrite=overwrite)
-
-
-def _streamed(
-    frames: "Source",
-    restorer: "Restorer",
-    output: "Sink",
-    policy: str,
-    limit: int | None,
-    in_flight: int,
-    tick: "Callable[[int, Latencies], None]",
-    caught: _Caught,
-) -> "StreamReport":
-    from crispstream.runtime.stream.loop import run_stream
-
-    return run_stream(
-        frames,
-        restorer,
-        output,
-        policy=policy,
-        limit=limit,
-        on_frame=tick,
-        stop=caught.stop,
-        in_flight=in_flight,
-    )
 
 
 @contextmanager
@@ -223,7 +230,9 @@ def _progress(
         yield tick
 
 
-def _summary(figures: "StreamReport", source: str, sink: str, restorer: "Restorer") -> "RunReport":
+def _summary(
+    figures: "StreamReport", source: str, sink: str, restorer: "Restorer", drift: "Drift | None"
+) -> "RunReport":
     from crispstream.runtime.measure.report import report_from_run
 
     return report_from_run(
@@ -234,6 +243,7 @@ def _summary(figures: "StreamReport", source: str, sink: str, restorer: "Restore
         precision=restorer.precision,
         backend=restorer.backend_name,
         histograms=figures.histograms,
+        drift=drift,
     )
 
 

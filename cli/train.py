@@ -12,7 +12,7 @@ def train(
         str,
         typer.Argument(
             help="edge-n, edge-s, edge-m; gfn, ms2net, cnlrn, cmsc, cmos-nyuv2 and others: a wrong "
-            "name prints all. With -smoke: a short trial on a laptop."
+            "name prints all. With -smoke: a short trial on a laptop; with -qat: for int8 graphs."
         ),
     ],
     data: Annotated[
@@ -30,6 +30,13 @@ def train(
     ] = None,
     start: Annotated[
         Path | None, typer.Option("--from", help="Checkpoint to start from: fine-tuning.")
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of plan.json and ranges.json, BUNDLE/calibration: for the recipes -qat, "
+            "which start --from trained weights."
+        ),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps of each stage, instead of the recipe's.")
@@ -69,13 +76,18 @@ def train(
         data,
         output or Path("runs", recipe),
         start=start,
+        calibration=calibration,
         resume=resume,
         overwrite=overwrite,
         cache=cache,
         workers=workers,
         progress=_teller(),
     )
-    typer.echo(f"wrote {path}; next: crispstream export {path} -o bundles/{chosen.model}")
+    bundle = f"bundles/{chosen.model}"
+    typer.echo(f"wrote {path}; next: crispstream export {path} -o {bundle}")
+    if chosen.quantised:
+        files = f"--ranges {path.parent}/ranges.json --layers {path.parent}/plan.json"
+        typer.echo(f"then: crispstream calibrate {bundle} {files} -o {bundle}-int8")
 
 
 def _teller() -> Callable[[str], None]:

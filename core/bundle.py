@@ -25,6 +25,8 @@ SCHEMA = 1
 
 CONTRACT = "bundle.json"
 CERTIFICATE = "certificate.json"
+VERIFICATION = "verification"
+"""`judged_by` of a graph that was compared with fp32 and the truth, not with PyTorch alone."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Bundle:
     training: Mapping[str, Any] = field(default_factory=dict)
     """Recipe, steps and data the weights came from."""
     input_statistics: Mapping[str, Any] = field(default_factory=dict)
-    """Mean and spread of the frames the network was made for, in grey levels."""
+    """How the frames look that the network was made for or, where there is an int8 graph,
+    calibrated on: then with `figures`, the range of each of `core.figures.Figures`."""
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of every other file."""
     path: Path = Path()
@@ -119,7 +122,9 @@ class Bundle:
             if graph.precision == precision:
                 return graph
         there = ", ".join(graph.precision for graph in self.graphs)
-        raise BundleError(f"bundle '{self.name}' has no {precision} graph; it has {there}")
+        raise BundleError(
+            f"bundle '{self.name}' has no {precision} graph; it has {there}: choose one of these"
+        )
 
     def graph_bytes(self, graph: Graph) -> bytes:
         """Read a graph once, check its hash, and return those same bytes.
@@ -136,11 +141,44 @@ class Bundle:
         return self._read(name, self.files[name])
 
     def certificate(self) -> Mapping[str, Any]:
-        """Return the certificate, {} where there is none."""
+        """Return the certificate, {} where there is none.
+
+        Raises:
+            BundleError: if it is damaged, or no JSON object.
+        """
         if CERTIFICATE not in self.files:
             return {}
-        content: Mapping[str, Any] = json.loads(self.file_bytes(CERTIFICATE))
+        try:
+            content = json.loads(self.file_bytes(CERTIFICATE))
+        except (ValueError, RecursionError) as error:
+            raise self._odd_certificate(str(error)) from error
+        if not isinstance(content, dict):
+            raise self._odd_certificate("it holds no JSON object")
         return content
+
+    def _odd_certificate(self, fault: str) -> BundleError:
+        return BundleError(
+            f"the certificate of bundle '{self.name}' is malformed ({fault}); copy the bundle again"
+        )
+
+    def certificate_of(self, graph: Graph) -> Mapping[str, Any]:
+        """Return what the certificate says of a graph, {} where it says nothing to be read."""
+        try:
+            judged = self.certificate().get("graphs")
+        except BundleError:
+            return {}
+        entry = judged.get(graph.sha256) if isinstance(judged, dict) else None
+        return entry if isinstance(entry, dict) else {}
+
+    def certified(self, graph: Graph) -> bool:
+        """Return whether a graph was judged as its precision demands, and passed.
+
+        The export's parity with PyTorch is enough for fp32 only: it says nothing of what fp16 or
+        int8 arithmetic does to a picture. What cannot be read certifies nothing.
+        """
+        entry = self.certificate_of(graph)
+        enough = graph.precision == "fp32" or entry.get("judged_by") == VERIFICATION
+        return enough and entry.get("passed") is True
 
     def check_frames(self) -> tuple[str, ...]:
         """Return the names of the frames for the re-check on a device; see `file_bytes`."""

@@ -4,9 +4,10 @@ Shape letters: H height, W width, 3 channels in BGR order, bytes. Sizes are in p
 """
 
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from crispstream.core.pixels import SCALE, Bytes, pad_reflect, padded_size
 
 from .engine.backends.base import Backend
 from .engine.backends.bicubic import BicubicBackend
-from .engine.choose import find_model, open_backend
+from .engine.choose import find_model, needs_permission, open_backend
 from .latency import Latencies
 
 STAGES = ("copy_in", "infer", "copy_out")
@@ -47,6 +48,8 @@ class Restorer:
         name: the model.
         backend_name: what runs it.
         precision: precision of the graph that runs.
+        uncertified: whether that graph runs only because `allow_uncertified` was given.
+        input_statistics: how the frames looked that the bundle is made for; may be empty.
         scale: 4, output pixels per input pixel on each side.
         latencies: milliseconds in which the caller was held, by stage: `copy_in` (copy and
             pad), `infer` (submit plus wait), `copy_out` (copy into `out`).
@@ -61,6 +64,8 @@ class Restorer:
         name: str,
         size_multiple: int,
         frames_in_flight: int = 2,
+        uncertified: bool = False,
+        input_statistics: Mapping[str, Any] | None = None,
         clock: Clock = monotonic_ns,
     ) -> None:
         """Take ownership of a backend; `open` is the usual way in.
@@ -73,6 +78,8 @@ class Restorer:
         self.name = name
         self.backend_name = backend.name
         self.precision = backend.precision
+        self.uncertified = uncertified
+        self.input_statistics = input_statistics or {}
         self.frames_in_flight = frames_in_flight
         self.latencies = Latencies(STAGES)
         self._backend = backend
@@ -95,23 +102,26 @@ class Restorer:
         threads: int | None = None,
         frames_in_flight: int = 2,
         side_by_side: int = 1,
+        allow_uncertified: bool = False,
         clock: Clock = monotonic_ns,
     ) -> "Restorer":
         """Open a model, ready for frames; use it in a `with` statement.
 
         Args:
             model: a shipped name ("edge-n"), the path of a bundle, or "bicubic".
-            precision: "auto" or a precision the bundle has.
+            precision: "auto" or one that the bundle has; see `engine.choose.choose_graph`.
             backend: "auto", "onnxruntime" (CPU) or "onnxruntime-cuda".
             size: (width, height) of the frames to come, to allocate now and not at the first.
             threads: CPU threads of the engine; by default every usable core.
             frames_in_flight: how many frames `submit` takes before `collect` must be called.
             side_by_side: how many of them are worked on at once, sharing the threads: more
                 frames a second on the CPU, each a longer way through.
+            allow_uncertified: run an fp16 or int8 graph without a certificate, if it is named.
             clock: stamps the stages.
 
         Raises:
-            UsageError: if a name or number is not one of those above.
+            UsageError: if a name or number is not one of those above, or the graph is uncertified
+                and that is not allowed.
             BundleError: if the bundle is damaged or lacks the precision.
             EngineError: if the backend refuses the graph.
         """
@@ -120,19 +130,27 @@ class Restorer:
                 f"side_by_side is {side_by_side}; it must be from 1 to frames_in_flight, "
                 f"which is {frames_in_flight}"
             )
+        statistics: Mapping[str, Any] | None
         if str(model) == "bicubic":
             _refuse_for_bicubic(precision, backend)
             runner: Backend = BicubicBackend()
             name, size_multiple = "bicubic", 1
+            uncertified, statistics = False, None
         else:
             bundle = find_model(model)
-            runner = open_backend(bundle, precision, backend, threads, side_by_side)
+            runner = open_backend(
+                bundle, precision, backend, threads, side_by_side, allow_uncertified
+            )
             name, size_multiple = bundle.name, bundle.size_multiple
+            uncertified = needs_permission(bundle, bundle.graph(runner.precision))
+            statistics = bundle.input_statistics
         restorer = cls(
             runner,
             name=name,
             size_multiple=size_multiple,
             frames_in_flight=frames_in_flight,
+            uncertified=uncertified,
+            input_statistics=statistics,
             clock=clock,
         )
         if size is not None:

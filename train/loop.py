@@ -31,6 +31,8 @@ from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .data.patches import PatchSet
 from .data.samples import Samples, open_samples
 from .objectives import build_objective
+from .placement import Placement, placement_for
+from .qat import QuantisedTraining
 from .recipes.recipe import Recipe
 from .runs import StageRun, forget, open_runs, runs_of
 from .task import Training, optimizer_state
@@ -59,6 +61,7 @@ def train(
     out: Path,
     *,
     start: Path | None = None,
+    calibration: Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     cache: Path,
@@ -68,20 +71,23 @@ def train(
 ) -> Path:
     """Train by `recipe` on the media below `folders`; return the checkpoint in `out`.
 
-    `start` begins the first stage from another checkpoint's weights (fine-tuning); `resume` goes
+    `start` begins the first stage from another checkpoint's weights (fine-tuning); a quantised
+    recipe needs it, and `calibration`, a folder with plan.json and ranges.json. `resume` goes
     on with an interrupted run in `out`, `overwrite` begins anew where one is. TensorBoard logs
     are beside it. `progress` is told in words how far the training crops are prepared, and
     which stage begins.
 
     Raises:
-        UsageError: if there is nothing to learn from, `start` is of another network, or `out`
-            holds a run and neither `resume` nor `overwrite` is set.
+        UsageError: if there is nothing to learn from, `start` is of another network, the recipe
+            and `calibration` do not go together, or `out` holds a run and neither `resume` nor
+            `overwrite` is set.
         TrainError: if there is nothing to resume, `out` cannot be written, or the loss is not
             finite at the end.
         StoppedError: if the training was interrupted; its state is in `out`, no checkpoint is.
     """
     if threads:
         torch.set_num_threads(threads)
+    placement = placement_for(recipe, calibration, has_start=resume or start is not None)
     runs = runs_of(recipe, out)
     first = _weights_for(runs[0].stage, start) if start is not None else None
     open_runs(runs, out, resume, overwrite)
@@ -93,7 +99,7 @@ def train(
         samples = open_samples(run.stage.pool, folders, cache, max(1, workers), progress)
         if overwrite and number == 0:
             forget(runs)
-        task = stage_task(run, runs[:number], samples, first if number == 0 else None)
+        task = stage_task(run, runs[:number], samples, first if number == 0 else None, placement)
         _train_stage(task, run, samples, resume and run.last.exists(), workers)
     return runs[-1].checkpoint
 
@@ -110,16 +116,20 @@ def stage_task(
     before: Sequence[StageRun],
     samples: Samples,
     weights: dict[str, Tensor] | None = None,
+    placement: Placement | None = None,
 ) -> Training:
     """Return a stage's task with the weights and the optimiser state that it starts from.
 
-    `weights` are those of the network itself; else what the stages `before` hand on is taken.
+    `weights` are those of the network itself; else what the stages `before` hand on is taken. A
+    quantised stage has a `placement`.
 
     Raises:
         TrainError: if a stage before cannot be read, or nothing of it has a name of this network.
     """
     stage = run.stage
     lightning.seed_everything(stage.seed, verbose=False)
+    if placement is not None:
+        return QuantisedTraining(in_steps(stage, len(samples)), placement, weights)
     carried = None
     if stage.carry_optimizer:
         earlier = Training(before[-1].stage)
@@ -150,6 +160,7 @@ def _train_stage(
     recipe, steps_done = task.recipe, 0
     if resume:
         state = run.state()
+        run.refuse_other(state["state_dict"], task.state_dict())
         steps_done = int(state["global_step"])
         if steps_done == recipe.steps and not run.checkpoint.exists():
             task.load_state_dict(state["state_dict"])
@@ -262,8 +273,9 @@ def _finish(trainer: lightning.Trainer, task: Training, run: StageRun, samples: 
 
 def _keep(task: Training, run: StageRun, samples: Samples) -> None:
     """Write the checkpoint of a stage that has all its steps."""
-    weights = dict(task.network.state_dict())
+    weights = task.learnt()
     if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
         raise TrainError("the weights are not finite; lower the learning rate of the recipe")
     kept = Checkpoint(run.stage, weights, task.recipe.steps, samples.names)
+    task.write_beside(run.folder)
     save_checkpoint(run.checkpoint, kept)

@@ -2,7 +2,8 @@
 
 An objective takes a network, a batch and the weights of its parts. Batches hold, by name: `lr`,
 `lr_sharp` [B,3,h,w] and `hr` [B,3,4h,4w], BGR in 0..1; `sigma` [B,1,4h,4w] in pixels of hr;
-`labels` [B,1,4h,4w]; `y_interpolated` and `y` [B,1,H,W], luma in 0..1.
+`labels` [B,1,4h,4w]; `y_interpolated` and `y` [B,1,H,W], luma in 0..1; `teacher` [B,3,4h,4w], what
+the network that a quantised training starts from makes of `lr`.
 """
 
 from collections.abc import Callable, Mapping
@@ -53,6 +54,14 @@ def build_objective(name: str) -> Objective:
 def _charbonnier(network: nn.Module, batch: Batch, weights: Weights) -> Tensor:
     """The edge family's: the restored frame alone."""
     return charbonnier(network(batch["lr"]).restored(), batch["hr"])
+
+
+@_objective("charbonnier-distilled", "lr", "hr")
+def _charbonnier_distilled(network: nn.Module, batch: Batch, weights: Weights) -> Tensor:
+    """Quantisation-aware training's: the truth, and by L1 what the teacher restored."""
+    restored = network(batch["lr"]).restored()
+    taught = weights["teacher"] * functional.l1_loss(restored, batch["teacher"])
+    return charbonnier(restored, batch["hr"]) + taught
 
 
 @_objective("l1", "lr", "hr")

@@ -5,7 +5,7 @@ out/STAGE/    the same for each earlier stage
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -67,6 +67,14 @@ class StageRun:
                 "the --steps that it had, or begin anew with --overwrite"
             )
         return True
+
+    def refuse_other(self, names: Iterable[str], expected: Iterable[str]) -> None:
+        """Raise UsageError unless a state's tensors have the names of this training's."""
+        if set(names) != set(expected):
+            raise UsageError(
+                f"'{self.last}' is the state of another training; go on with the recipe that it "
+                "had, or begin anew with --overwrite"
+            )
 
     def refuse_whole(self, done: int, steps: int) -> None:
         """Raise UsageError if the state has all of so many steps."""

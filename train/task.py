@@ -1,6 +1,7 @@
 """One stage of a training as Lightning runs it: network, objective, optimiser, rates."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -30,9 +31,20 @@ class Training(lightning.LightningModule):
 
     def training_step(self, batch: Mapping[str, Tensor], _: int) -> Tensor:
         """Return the loss of one batch."""
-        loss = self._objective.loss(self.network, as_floats(batch), self._weights)
+        loss = self._objective.loss(self.network, self.batch_of(batch), self._weights)
         self.log("loss", loss, prog_bar=True)
         return loss
+
+    def batch_of(self, patches: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return what the objective reads."""
+        return as_floats(patches)
+
+    def learnt(self) -> dict[str, Tensor]:
+        """Return the weights that a checkpoint keeps, in the form of the recipe's network."""
+        return dict(self.network.state_dict())
+
+    def write_beside(self, folder: Path) -> None:
+        """Write what belongs beside the checkpoint into its folder: here nothing."""
 
     def configure_optimizers(self) -> lightning.pytorch.utilities.types.OptimizerLRScheduler:
         """Return the recipe's optimiser and a schedule for each of its rates."""

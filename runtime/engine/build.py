@@ -6,6 +6,7 @@ are strongly typed, so the precision is the graph's own and no flag can change i
 
 import importlib.metadata
 from types import ModuleType
+from typing import NamedTuple
 
 from crispstream.core.bundle import Bundle
 from crispstream.core.clock import Clock, monotonic_ns
@@ -15,11 +16,21 @@ from crispstream.core.optional import require
 from crispstream.core.pixels import padded_size
 
 from .choose import choose_graph
+from .layers import EngineLayer, convolution_types
 from .record import EngineRecord
 from .workbench import Progress, Workbench, dotted
 
 FLAVOURS = {"tensorrt-rtx": ("tensorrt_rtx", "rtx"), "tensorrt": ("tensorrt", "tensorrt")}
 """Flavour -> the Python module that builds it, and the extra that brings the module."""
+
+
+class Built(NamedTuple):
+    """An engine and what the builder said of it."""
+
+    plan: bytes
+    """The engine file."""
+    layers: tuple[EngineLayer, ...]
+    """Its kernels; empty where the library lists none."""
 
 
 def build_engine(
@@ -29,7 +40,7 @@ def build_engine(
     size: tuple[int, int],
     compute_capability: tuple[int, int] | None = None,
     on_progress: Progress | None = None,
-) -> bytes:
+) -> Built:
     """Build an engine for frames of exactly `size` (width, height), in pixels.
 
     `compute_capability` is the GPU's, (8, 6) for instance; None leaves the choice to the library.
@@ -46,7 +57,7 @@ def build_engine(
         bench.parse(onnx_bytes)
         bench.fix_size(size)
         bench.aim_at(compute_capability)
-        return bench.build(on_progress)
+        return Built(bench.build(on_progress), bench.layers())
 
 
 def build_from_bundle(
@@ -56,13 +67,17 @@ def build_from_bundle(
     precision: str = "auto",
     size: tuple[int, int],
     compute_capability: tuple[int, int] | None = None,
+    allow_uncertified: bool = False,
     on_progress: Progress | None = None,
     clock: Clock = monotonic_ns,
 ) -> tuple[bytes, EngineRecord]:
     """Build a bundle's graph for frames of `size` (width, height); return engine and record.
 
+    `choose_graph` tells which graph that is.
+
     Raises:
-        UsageError: as `build_engine`; also if `size` is no multiple of what the bundle needs.
+        UsageError: as `build_engine`; also if `size` is no multiple of what the bundle needs, or
+            the graph is not certified and not allowed to be.
         BundleError: if the bundle lacks the precision or is damaged.
         MissingExtraError: if the flavour's Python package is not installed.
         EngineError: if the library refuses.
@@ -70,10 +85,10 @@ def build_from_bundle(
     width, height = size
     _check_size(bundle, width, height)
     trt = load_flavour(flavour)
-    graph = choose_graph(bundle, precision, flavour)
+    graph = choose_graph(bundle, precision, flavour, allow_uncertified)
     onnx_bytes = bundle.graph_bytes(graph)
     begun_ns = clock()
-    engine = build_engine(
+    engine, layers = build_engine(
         onnx_bytes,
         flavour=flavour,
         size=size,
@@ -93,6 +108,7 @@ def build_from_bundle(
         engine_bytes=len(engine),
         build_seconds=round((clock() - begun_ns) / 1e9, 3),
         crispstream_version=_own_version(),
+        convolutions=convolution_types(layers),
     )
 
 

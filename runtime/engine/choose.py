@@ -1,9 +1,10 @@
 """From what the user asked for to a graph and a backend that runs it."""
 
+import shlex
 from pathlib import Path
 
-from crispstream.core.bundle import Bundle, Graph
-from crispstream.core.errors import UsageError
+from crispstream.core.bundle import VERIFICATION, Bundle, Graph
+from crispstream.core.errors import BundleError, UsageError
 from crispstream.core.machine import usable_cores
 from crispstream.core.registry import did_you_mean
 
@@ -20,11 +21,11 @@ BACKENDS = ("auto", "onnxruntime", "onnxruntime-cuda")
 _MANY_CORES = 8
 _SIDE_BY_SIDE_OF_MANY = 4
 
-_PREFERRED = {
-    "onnxruntime": ("fp32",),
-    "tensorrt": ("fp16", "fp32"),
-    "tensorrt-rtx": ("fp16", "fp32"),
-}
+_FASTER = {"onnxruntime": "int8-cpu", "tensorrt": "fp16", "tensorrt-rtx": "fp16"}
+"""What "auto" takes on a backend instead of fp32, where it is certified."""
+
+
+_ALL_THE_SAME = "or use it all the same with --allow-uncertified"
 
 
 def shipped_names() -> list[str]:
@@ -61,29 +62,99 @@ def find_model(name_or_path: str | Path) -> Bundle:
     )
 
 
-def choose_graph(bundle: Bundle, precision: str, backend: str) -> Graph:
+def choose_graph(
+    bundle: Bundle, precision: str, backend: str, allow_uncertified: bool = False
+) -> Graph:
     """Return the graph of a bundle to run on a backend.
 
-    "auto" is fp32 on ONNX Runtime, which computes fp16 graphs in fp32 on the CPU and so gains
-    nothing from them, and fp16 on TensorRT where the bundle has it.
+    A graph of fp16 or int8 runs only with a certificate, or with `allow_uncertified`; fp32 always
+    does. "int8" is the int8 graph of that backend: `int8-cpu` on ONNX Runtime's CPU, where the
+    bundle has it, and `int8` on TensorRT.
+
+    "auto" takes certified graphs only, whatever is allowed, and fp32 where there is no better one:
+
+    - onnxruntime: int8-cpu, if it was faster than fp32 on the CPU that verified it. fp16 never:
+      ONNX Runtime computes it in fp32 there and gains nothing.
+    - onnxruntime-cuda: fp32; int8-cpu is a form for CPUs.
+    - TensorRT: fp16. int8 must be named: whether it is faster depends on the device, and nothing
+      here has measured it there.
 
     Raises:
         BundleError: if the bundle has no such graph.
-        UsageError: if that graph is made for other backends.
+        UsageError: if that graph is made for other backends, or is not certified.
     """
-    backend = backend.removesuffix("-cuda")
     if precision == "auto":
-        there = [graph.precision for graph in bundle.graphs]
-        preferred = _PREFERRED[backend]
-        precision = next((name for name in preferred if name in there), preferred[-1])
-    graph = bundle.graph(precision)
-    if backend not in graph.backends:
-        fit = [other.precision for other in bundle.graphs if backend in other.backends]
+        graph = _automatic(bundle, backend)
+    else:
+        graph = bundle.graph(_named(bundle, precision, backend))
+    if not _serves(graph, backend):
+        fit = [other.precision for other in bundle.graphs if _serves(other, backend)]
         raise UsageError(
-            f"the {precision} graph of {bundle.name} is made for {', '.join(graph.backends)}, "
+            f"the {graph.precision} graph of {bundle.name} is made for {_targets(graph)}, "
             f"not for {backend}; choose --precision {' or '.join(fit) or 'of another bundle'}"
         )
+    if needs_permission(bundle, graph) and not allow_uncertified:
+        raise _refusal(bundle, graph)
     return graph
+
+
+def needs_permission(bundle: Bundle, graph: Graph) -> bool:
+    """Return whether a graph runs only where uncertified ones are allowed."""
+    return graph.precision != "fp32" and not bundle.certified(graph)
+
+
+def _automatic(bundle: Bundle, backend: str) -> Graph:
+    faster = _FASTER.get(backend)
+    for graph in bundle.graphs:
+        wanted = graph.precision == faster and _serves(graph, backend)
+        if wanted and bundle.certified(graph) and _pays(bundle, graph):
+            return graph
+    return bundle.graph("fp32")
+
+
+def _pays(bundle: Bundle, graph: Graph) -> bool:
+    """Whether a graph is faster than fp32; int8 on a CPU has to show it."""
+    if graph.precision == "fp16":
+        return True
+    speed_over_fp32 = bundle.certificate_of(graph).get("speed_over_fp32")
+    return isinstance(speed_over_fp32, int | float) and speed_over_fp32 > 1
+
+
+def _named(bundle: Bundle, precision: str, backend: str) -> str:
+    for_cpus = any(graph.precision == "int8-cpu" for graph in bundle.graphs)
+    return "int8-cpu" if (precision, backend) == ("int8", "onnxruntime") and for_cpus else precision
+
+
+def _serves(graph: Graph, backend: str) -> bool:
+    if backend == "onnxruntime-cuda":
+        return "onnxruntime" in graph.backends and graph.precision != "int8-cpu"
+    return backend in graph.backends
+
+
+def _targets(graph: Graph) -> str:
+    on_cpu = " on the CPU" if graph.precision == "int8-cpu" else ""
+    return ", ".join(graph.backends) + on_cpu
+
+
+def _refusal(bundle: Bundle, graph: Graph) -> UsageError:
+    entry = bundle.certificate_of(graph)
+    subject = f"the {graph.precision} graph of {bundle.name}"
+    try:
+        bundle.certificate()
+    except BundleError as error:
+        return UsageError(f"{subject} cannot be shown to be certified: {error}, {_ALL_THE_SAME}")
+    if entry.get("judged_by") == VERIFICATION:
+        reason = entry.get("reason")
+        why = f" ({reason})" if isinstance(reason, str) and reason else ""
+        return UsageError(
+            f"{subject} failed its verification{why}; take --precision fp32, {_ALL_THE_SAME}"
+        )
+    shipped = bundle.path.parent == BUNDLES
+    thing = bundle.name if shipped else shlex.quote(str(bundle.path))
+    return UsageError(
+        f"{subject} was never verified, so it may not look like fp32; run "
+        f"crispstream verify {thing} -o NEW and use that bundle, {_ALL_THE_SAME}"
+    )
 
 
 def frames_side_by_side(threads: int | None = None) -> int:
@@ -101,18 +172,20 @@ def open_backend(
     backend: str = "auto",
     threads: int | None = None,
     side_by_side: int = 1,
+    allow_uncertified: bool = False,
 ) -> Backend:
-    """Start the backend that runs a bundle.
+    """Start the backend that runs a bundle; `choose_graph` tells which graph it runs.
 
     Raises:
-        UsageError: if the backend is unknown or does not serve the precision.
+        UsageError: if the backend is unknown or does not serve the precision, or the graph is
+            not certified and need be.
         BundleError: if the graph is missing or damaged.
         EngineError: if the library refuses the graph.
     """
     if backend not in BACKENDS:
         raise UsageError(f"there is no backend '{backend}'; choose one of {', '.join(BACKENDS)}")
     name = "onnxruntime" if backend == "auto" else backend
-    graph = choose_graph(bundle, precision, name)
+    graph = choose_graph(bundle, precision, name, allow_uncertified)
     from .backends.onnxruntime import OnnxRuntimeBackend  # 0.1 s: only who runs a model pays
 
     return OnnxRuntimeBackend(

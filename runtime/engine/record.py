@@ -5,6 +5,7 @@ which, and its hash says whether the file is still the one that was built.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class EngineRecord:
         engine_bytes: its size.
         build_seconds: how long building took.
         crispstream_version: version of this kit.
+        convolutions: how many of them read INT8, half or float; {} where the library does not say.
         schema: version of this record.
     """
 
@@ -46,6 +48,7 @@ class EngineRecord:
     engine_bytes: int
     build_seconds: float
     crispstream_version: str
+    convolutions: Mapping[str, int]
     schema: int = SCHEMA
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from crispstream.core.errors import EngineError, UsageError
 
+from .layers import EngineLayer, layers_of
+
 INPUT = "frame"
 
 Progress = Callable[[str, int, int], None]
@@ -26,10 +28,12 @@ class _Heard:
     """What the library said during one build, and what a callback of ours raised in it."""
 
     errors: list[str] = field(default_factory=list)
+    table: list[str] = field(default_factory=list)
     raised: BaseException | None = None
 
     def clear(self) -> None:
         self.errors.clear()
+        self.table.clear()
         self.raised = None
 
     def log(self) -> str:
@@ -58,6 +62,8 @@ class Workbench:
         self._network: Any = self._builder.create_network(strongly_typed)
         self._parser: Any = trt.OnnxParser(self._network, logger)
         self._config: Any = self._builder.create_builder_config()
+        # Without it the table of layers says nothing of types and nodes.
+        self._config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         self._monitor: Any = None
 
     def __enter__(self) -> "Workbench":
@@ -160,6 +166,10 @@ class Workbench:
             raise self._refused("to build the engine")
         return bytes(plan)
 
+    def layers(self) -> tuple[EngineLayer, ...]:
+        """Return the layers of the engine that was built, where the library lists them."""
+        return layers_of(_heard.table)
+
     def _refused(self, what: str) -> EngineError:
         said = _one_line(_heard.log()) or "nothing"
         return EngineError(f"{self._flavour} refused {what}; it said: {said}", _heard.log())
@@ -170,11 +180,13 @@ def _logger(trt: ModuleType, flavour: str) -> Any:  # noqa: ANN401 (class made a
     if flavour not in _loggers:
 
         class Logger(trt.ILogger):  # type: ignore[name-defined,misc]
-            """Keeps errors; warnings and progress would drown them."""
+            """Keeps errors and the table of layers; the rest would drown them."""
 
             def log(self, severity: Any, message: str) -> None:  # noqa: ANN401
                 if severity <= trt.ILogger.ERROR:
                     _heard.errors.append(message)
+                elif "LayerType: " in message:
+                    _heard.table.extend(message.splitlines())
 
         _loggers[flavour] = Logger()
     return _loggers[flavour]

@@ -3,9 +3,13 @@
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 from . import charts
 from .report import STAGE_NOTES, WAITING_STAGES, Quality, RunReport
+
+if TYPE_CHECKING:
+    from crispstream.runtime.stream.drift import Drift, FigureDrift
 
 _FRAME = Path(__file__).with_name("page.html")
 _MS = "<small>ms</small>"
@@ -32,12 +36,22 @@ _TERMS = {
     "any video encoding, mean over frames. Bicubic is the common one with a = -0.5.",
 }
 
+_DRIFT_TERMS = {
+    "watched": "about one frame a second is measured: brightness and contrast are the mean and the "
+    "standard deviation of its grey levels, sharpness that of its Laplacian over contrast, "
+    "texture the mean gradient, noise the standard deviation of what edges and slopes leave.",
+    "outside": "a figure lies beyond the range it had over the calibration set by more than a "
+    "quarter of that range and a small allowance. INT8 arithmetic then works on values it was "
+    "not fitted to.",
+}
+
 
 def html_page(report: RunReport) -> str:
     """Return the page."""
     sections = (
         _tiles(report),
         _quality(report.quality),
+        _drift(report.drift),
         _waterfall(report),
         _distribution(report),
         _percentiles(report),
@@ -96,6 +110,32 @@ def _quality(quality: Quality | None) -> str:
     )
 
 
+def _drift(drift: "Drift | None") -> str:
+    if drift is None:
+        return ""
+    heads = "".join(
+        f'<th scope="col">{text}</th>' for text in ("figure", "calibrated", "seen", "outside")
+    )
+    rows = "".join(_drift_row(figure) for figure in drift.figures)
+    return _section(
+        "Input against the calibration",
+        f"{drift.outside} of {drift.watched} watched frames outside "
+        f"({100 * drift.outside_share:.0f} %), {drift.alarms} "
+        f"{'alarm' if drift.alarms == 1 else 'alarms'}.",
+        f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+        "</div>",
+    )
+
+
+def _drift_row(figure: "FigureDrift") -> str:
+    tone = ' class="out"' if figure.outside else ""
+    return (
+        f'<tr><th scope="row">{escape(figure.figure)}</th>'
+        f"<td>{figure.calibrated_low:.3g} to {figure.calibrated_high:.3g}</td>"
+        f"<td>{figure.lowest:.3g} to {figure.highest:.3g}</td><td{tone}>{figure.outside}</td></tr>"
+    )
+
+
 def _waterfall(report: RunReport) -> str:
     keys = [_KEY_WORK]
     keys += [_KEY_WAIT] * any(stage in WAITING_STAGES for stage in report.stages)
@@ -147,7 +187,7 @@ def _row_tag(stage: str) -> str:
 
 def _definitions(report: RunReport) -> str:
     stages = {name: STAGE_NOTES.get(name, "") for name in report.stages}
-    terms = {**stages, **_TERMS}
+    terms = {**stages, **_TERMS, **(_DRIFT_TERMS if report.drift is not None else {})}
     return _section("What the numbers hold", "", _list(terms))
 
 

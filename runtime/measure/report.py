@@ -22,6 +22,7 @@ from .host import Host, host_facts
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from crispstream.runtime.stream.drift import Drift
     from crispstream.runtime.stream.loop import StreamReport
 
 SCHEMA = 1
@@ -98,6 +99,8 @@ class RunReport:
     distributions: Mapping[str, Buckets] = field(default_factory=dict)
     """Stage -> histogram; may lack stages."""
     quality: Quality | None = None
+    drift: "Drift | None" = None
+    """How the input compared with the calibration set; None where nothing watched it."""
     schema: int = SCHEMA
 
     @property
@@ -114,6 +117,10 @@ class RunReport:
         content["cpu_ms_per_frame"] = self.cpu_ms_per_frame
         if self.quality is not None:
             content["quality"]["gain_db"] = self.quality.gain_db
+        if self.drift is not None:
+            worst = self.drift.worst
+            content["drift"]["outside_share"] = self.drift.outside_share
+            content["drift"]["worst"] = None if worst is None else worst.figure
         return json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
 
 
@@ -127,6 +134,7 @@ def report_from_run(
     backend: str,
     histograms: Sequence[Latencies] = (),
     quality: Quality | None = None,
+    drift: "Drift | None" = None,
 ) -> RunReport:
     """Join what the stream counted with what it was and where it ran.
 
@@ -140,6 +148,7 @@ def report_from_run(
         histograms: the run's `Latencies` (the loop's and the restorer's), for the chart of
             distributions; without them the page has none.
         quality: if a truth was there to compare with.
+        drift: if a `DriftWatch` looked at the input.
     """
     return RunReport(
         source=source,
@@ -161,6 +170,7 @@ def report_from_run(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         distributions=_distributions(stream_report.latencies, histograms),
         quality=quality,
+        drift=drift,
     )
 
 
@@ -239,4 +249,16 @@ def summary_lines(report: RunReport) -> list[str]:
             f"PSNR against the truth: bicubic {quality.bicubic_psnr_db:.2f} dB, "
             f"restored {quality.restored_psnr_db:.2f} dB ({quality.gain_db:+.2f} dB)"
         )
+    if report.drift is not None:
+        lines.append(_drift_line(report.drift))
     return lines
+
+
+def _drift_line(drift: "Drift") -> str:
+    line = f"input: {drift.outside} of {drift.watched} watched frames outside of the calibration"
+    if (worst := drift.worst) is None:
+        return line
+    return (
+        f"{line}, mostly in {worst.figure}: {worst.farthest:.3g}, calibrated "
+        f"{worst.calibrated_low:.3g} to {worst.calibrated_high:.3g}"
+    )

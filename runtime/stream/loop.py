@@ -64,6 +64,7 @@ def run_stream(
     stop: threading.Event | None = None,
     limit: int | None = None,
     in_flight: int = 1,
+    watch: Callable[[Frame], None] | None = None,
 ) -> StreamReport:
     """Restore a stream to its end and close the sink; source and restorer stay the caller's.
 
@@ -78,6 +79,8 @@ def run_stream(
         limit: frames to restore at most.
         in_flight: frames to keep inside the restorer. 1 is right where `submit` does the work
             itself (CPU); 2 overlaps copies with the work of a device, for a frame of delay.
+        watch: called by the calling thread with each frame once it is submitted, and with
+            in_flight 1 restored and handed on, so that it holds up the next frame at most.
 
     Raises:
         CrispstreamError: what a stage raised, after the output was finished as far as it came.
@@ -88,7 +91,7 @@ def run_stream(
             f"in_flight is {in_flight}, the restorer was opened for 1 to "
             f"{restorer.frames_in_flight}; open it with more frames_in_flight"
         )
-    options = _Options(policy, clock, on_frame, stop or threading.Event(), limit, in_flight)
+    options = _Options(policy, clock, on_frame, stop or threading.Event(), limit, in_flight, watch)
     return _Run(source, restorer, sink, options).run()
 
 
@@ -100,6 +103,7 @@ class _Options:
     stop: threading.Event
     limit: int | None
     in_flight: int
+    watch: Callable[[Frame], None] | None
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,8 @@ class _Run:
                 pending.append(frame)
                 if len(pending) >= self._options.in_flight:
                     self._hand_over(pending.popleft())
+                if self._options.watch is not None:
+                    self._options.watch(frame)
             while pending:
                 self._hand_over(pending.popleft())
             self._complete = self._source_ended and not self._limit_reached()

@@ -32,7 +32,7 @@ def run(*arguments: object) -> str:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    return write_tiny_bundle(tmp_path / "tiny", tiny_graphs()).path
+    return write_tiny_bundle(tmp_path / "tiny", tiny_graphs(), certified=("fp16",)).path
 
 
 @needs_rtx
@@ -65,6 +65,27 @@ def test_replaces_a_file_only_when_told(bundle: Path, tmp_path: Path) -> None:
     assert output.read_bytes() == b"precious"
     run(bundle, "--size", "64x48", "-o", output, "--overwrite")
     assert read_record(output) is not None
+
+
+@needs_rtx
+def test_an_uncertified_graph_is_built_with_a_warning(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "tiny", tiny_graphs()).path
+    output = tmp_path / "a.engine"
+    words = [str(bundle), "--size", "64x48", "--precision", "fp16", "-o", str(output)]
+    with pytest.raises(UsageError, match="crispstream verify"):
+        run(*words)
+    assert not output.exists()
+    result = CliRunner().invoke(app, [*words, "--allow-uncertified"], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "warning: the fp16 graph of tiny is not certified" in result.stderr
+    assert output.exists()
+
+
+@needs_rtx
+def test_a_certified_graph_is_built_without_one(bundle: Path, tmp_path: Path) -> None:
+    words = [str(bundle), "--size", "64x48", "-o", str(tmp_path / "a.engine"), "--json"]
+    result = CliRunner().invoke(app, [*words, "--allow-uncertified"], catch_exceptions=False)
+    assert (json.loads(result.stdout)["precision"], result.stderr) == ("fp16", "")
 
 
 @pytest.mark.parametrize(

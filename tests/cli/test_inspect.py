@@ -10,11 +10,11 @@ import typer
 from typer.testing import CliRunner
 
 from crispstream.cli.inspect import inspect
-from crispstream.core.bundle import CERTIFICATE, write_bundle
+from crispstream.core.bundle import CERTIFICATE, Bundle, write_bundle
 from crispstream.core.errors import BundleError, EngineError, UsageError
 from crispstream.core.files import sha256_of
 from crispstream.runtime.engine.record import EngineRecord, write_engine
-from tests.helpers.bundles import tiny_graphs, write_tiny_bundle
+from tests.helpers.bundles import four_graphs, tiny_graphs, write_tiny_bundle
 from tests.helpers.graphs import small_net
 
 app = typer.Typer()
@@ -44,17 +44,69 @@ def test_a_bundle(tmp_path: Path) -> None:
 
 
 def test_the_certificate_is_shown_by_graph(tmp_path: Path) -> None:
-    plain = write_tiny_bundle(tmp_path / "plain", tiny_graphs())
-    figures = {"largest_levels": 1.25, "passed": True, "frames": list(range(20))}
-    judged = {"schema": 1, "graphs": {plain.graph("fp16").sha256: figures}}
-    payload = {f"{precision}.onnx": data for precision, data in tiny_graphs().items()}
-    payload[CERTIFICATE] = json.dumps(judged).encode()
-    bundle = write_bundle(tmp_path / "judged", plain, payload)
-    assert facts_of(bundle.path)["certificate"] == judged
+    figures = {"psnr_loss_db": 1.25, "tensors": list(range(20))}
+    bundle = write_tiny_bundle(tmp_path / "tiny", tiny_graphs(), judged={"fp16": figures})
+    facts = facts_of(bundle.path)
+    told = facts["certificate"]["graphs"][bundle.graph("fp16").sha256]
+    assert told.items() >= figures.items()
+    assert {graph["precision"]: graph["certified"] for graph in facts["graphs"]} == {
+        "fp32": False,
+        "fp16": True,
+    }
     table = run(bundle.path).partition("\ncertificate")[2]
-    for words in ("fp16", "1.25", "yes", "and 14 more"):
+    for words in ("fp16", "1.25", "yes"):
         assert words in table
-    assert "fp32" not in table
+    assert "tensors" not in table  # --json has it
+    assert " fp32 " not in table
+
+
+def test_the_main_figures_of_a_certificate_come_first(tmp_path: Path) -> None:
+    figures = {
+        "frames": 30,
+        "ranges": {f"tensor_{number}": 1.0 for number in range(50)},
+        "psnr_db": 28.5,
+        "psnr_loss_db": 0.21,
+        "reason": "0.21 dB lost",
+        "passed": False,
+    }
+    bundle = write_tiny_bundle(
+        tmp_path / "tiny",
+        four_graphs(),
+        certified=("fp16",),
+        judged={"int8-cpu": figures, "int8": {"speed_over_fp32": 1.7}},
+    )
+    shown = run(bundle.path)
+    certified = next(line for line in shown.splitlines() if " certified " in line)
+    assert certified.split()[3::2] == ["no", "yes", "yes", "no"]
+    table = shown.partition("\ncertificate")[2]
+    names = ["judged by", "passed", "why not", "PSNR, dB", "PSNR lost", "speed"]
+    places = [table.index(f" {name}") for name in names]
+    assert places == sorted(places)
+    assert "0.21" in table
+    assert "tensor_7" not in table
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"{", "certificate of bundle 'tiny' is malformed"), (b"[]", "no JSON")]
+)
+def test_a_malformed_certificate_is_one_sentence(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    bundle = with_certificate(tmp_path, content)
+    with pytest.raises(BundleError, match=words):
+        run(bundle.path)
+
+
+def test_an_odd_certificate_is_shown_as_no_certificate(tmp_path: Path) -> None:
+    bundle = with_certificate(tmp_path, b'{"graphs": [1, 2]}')
+    assert not any(graph["certified"] for graph in facts_of(bundle.path)["graphs"])
+    assert "\ncertificate" not in run(bundle.path)
+
+
+def with_certificate(folder: Path, content: bytes) -> Bundle:
+    plain = write_tiny_bundle(folder / "plain", tiny_graphs())
+    payload = {f"{precision}.onnx": data for precision, data in tiny_graphs().items()}
+    return write_bundle(folder / "tiny", plain, {**payload, CERTIFICATE: content})
 
 
 def test_a_damaged_bundle_is_not_shown(tmp_path: Path) -> None:
@@ -100,6 +152,7 @@ def test_an_engine_with_its_sidecar(tmp_path: Path) -> None:
         engine_bytes=len(engine),
         build_seconds=0.25,
         crispstream_version="0.1.0",
+        convolutions={"Half": 3, "Float": 1},
     )
     path = tmp_path / "a.engine"
     write_engine(path, engine, record)

@@ -1,6 +1,9 @@
 """What `crispstream run` decides before, around and after the stream."""
 
+import io
+import json
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from crispstream.cli import main as command_line
 from crispstream.cli import run as command
 from crispstream.core.errors import SinkError, UsageError
 from crispstream.runtime.restorer import Restorer
+from tests.helpers.bundles import four_graphs, write_tiny_bundle
 from tests.helpers.media import write_video
 
 
@@ -156,3 +160,94 @@ def test_ignored_signals_stay_ignored() -> None:
             assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+SYNTH = "synth://pattern?size=16x16&fps=1&frames=12"  # 12 s
+DARK = {"figures": {"brightness": {"mean": 1.0, "low": 0.0, "high": 2.0}}}
+BOTH = ("fp16", "int8-cpu")
+
+
+def _figures(bundle: Path, *words: str) -> dict[str, object]:
+    """Run the bundle on synthetic frames; return the report."""
+    report = bundle.parent / "report.json"
+    asked = ["--model", str(bundle), "--report", str(report)]
+    assert command_line.main(["run", SYNTH, "null://", *asked, *words]) == 0
+    return dict(json.loads(report.read_text()))
+
+
+def test_int8_is_that_of_the_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = write_tiny_bundle(tmp_path / "b", four_graphs(), certified=BOTH).path
+    assert _figures(bundle, "--precision", "int8")["precision"] == "int8-cpu"
+    assert _figures(bundle, "--precision", "int8-cpu")["precision"] == "int8-cpu"
+    assert _figures(bundle)["precision"] == "fp32"  # nothing says that int8-cpu is faster
+    assert capsys.readouterr().err == ""
+
+
+def test_auto_takes_certified_int8_that_is_faster(tmp_path: Path) -> None:
+    judged = {"int8-cpu": {"speed_over_fp32": 1.8}}
+    bundle = write_tiny_bundle(tmp_path / "b", four_graphs(), judged=judged).path
+    assert _figures(bundle)["precision"] == "int8-cpu"
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_uncertified_graphs_are_refused_or_warned_of(
+    tmp_path: Path, precision: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = write_tiny_bundle(tmp_path / "b", four_graphs()).path
+    target = tmp_path / "out.mp4"
+    words = ["--model", str(bundle), "--precision", precision]
+    assert command_line.main(["run", SYNTH, str(target), *words]) == 2
+    said = capsys.readouterr().err
+    assert "crispstream verify" in said
+    assert "--allow-uncertified" in said
+    assert said.count("\n") == 1
+    assert not target.exists()
+    ran = _figures(bundle, "--precision", precision, "--allow-uncertified", "--json")
+    assert str(ran["precision"]).startswith(precision)
+    said = capsys.readouterr()
+    assert "is not certified" in said.err
+    assert (said.err.count("warning: "), said.out.count("\n")) == (1, 1)
+
+
+def test_what_need_not_be_allowed_is_not_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = write_tiny_bundle(tmp_path / "b", four_graphs()).path
+    assert _figures(bundle, "--allow-uncertified")["precision"] == "fp32"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_stream_unlike_its_calibration_is_warned_of_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = write_tiny_bundle(
+        tmp_path / "b", four_graphs(), name="night", certified=BOTH, input_statistics=DARK
+    ).path
+    drift = _figures(bundle, "--precision", "int8", "--json")["drift"]
+    assert isinstance(drift, dict)
+    assert (drift["watched"], drift["outside"], drift["alarms"]) == (12, 12, 1)
+    said = capsys.readouterr().err
+    assert said.startswith("warning: the stream has left what night was calibrated for: brightness")
+    assert ", calibrated 0 to 2" in said
+    assert "crispstream data collect" in said
+    assert said.count("\n") == 1
+
+
+def test_fp32_has_no_calibration_to_leave(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = write_tiny_bundle(tmp_path / "b", four_graphs(), input_statistics=DARK).path
+    assert _figures(bundle)["drift"] is None
+    assert "calibrat" not in "".join(capsys.readouterr())
+
+
+def test_a_warning_that_nobody_reads_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    bundle = write_tiny_bundle(tmp_path / "b", four_graphs()).path
+    monkeypatch.setattr(sys, "stderr", Closed())
+    assert _figures(bundle, "--precision", "fp16", "--allow-uncertified")["frames"] == 12

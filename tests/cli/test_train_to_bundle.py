@@ -69,6 +69,26 @@ def test_a_checkpoint_becomes_a_bundle_that_restores(trained: Path, capsys) -> N
     assert Path(out).is_file()
 
 
+def test_after_quantisation_aware_training_the_way_to_int8_is_told(
+    tmp_path: Path, capsys, monkeypatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    def learnt(recipe, data, output, **options):
+        asked.update(options, quantised=recipe.quantised)
+        return output / "edge-s.safetensors"
+
+    monkeypatch.setattr("crispstream.train.loop.train", learnt)
+    words = ["train", "edge-s-qat-cpu", "--data", "photos", "-o", "out", "--from", "start"]
+    assert main([*words, "--calibration", "b/calibration"]) == 0
+    assert (asked["calibration"], asked["quantised"]) == (Path("b/calibration"), "int8-cpu")
+    assert asked["start"] == Path("start")
+    told = " ".join(capsys.readouterr().out.split())
+    assert "next: crispstream export out/edge-s.safetensors -o bundles/edge-s" in told
+    files = "--ranges out/ranges.json --layers out/plan.json"
+    assert f"then: crispstream calibrate bundles/edge-s {files} -o bundles/edge-s-int8" in told
+
+
 def test_mistakes_are_one_sentence_and_exit_code_two(tmp_path: Path, capsys) -> None:
     nowhere = str(tmp_path / "nowhere")
     out = ["-o", str(tmp_path / "out")]
@@ -76,6 +96,8 @@ def test_mistakes_are_one_sentence_and_exit_code_two(tmp_path: Path, capsys) -> 
         (["train", "edge-x", "--data", str(tmp_path), *out], "no recipe 'edge-x'"),
         (["train", "edge-n", "--data", nowhere, *out], "does not exist"),
         (["train", "edge-n", "--data", str(tmp_path), *out], "no training media"),
+        (["train", "edge-n-qat", "--data", str(tmp_path), *out], "--calibration the folder"),
+        (["train", "edge-n", "--data", nowhere, "--calibration", nowhere, *out], "leave it out"),
         (["export", nowhere, *out], "does not exist"),
         (["evaluate", "bicubic", "--data", nowhere], "does not exist"),
         (["evaluate", "edge-x", "--data", str(tmp_path)], "edge-x"),

@@ -1,10 +1,18 @@
 """The bundle's contract: round trip, and every way a folder can be wrong."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from crispstream.core.bundle import CERTIFICATE, Bundle, Graph, StateTensor, write_bundle
+from crispstream.core.bundle import (
+    CERTIFICATE,
+    VERIFICATION,
+    Bundle,
+    Graph,
+    StateTensor,
+    write_bundle,
+)
 from crispstream.core.errors import BundleError, UsageError
 
 PLAN = Bundle(
@@ -135,3 +143,71 @@ def test_contracts_no_runtime_could_keep_are_refused(bundle, wrong):
     rewrite(bundle, **wrong)
     with pytest.raises(BundleError, match="malformed"):
         Bundle.load(bundle.path)
+
+
+PARITY = "parity with PyTorch"
+
+
+def judged(tmp_path, precision, certificate):
+    """A bundle of one graph, and its certificate as text or made from the entry of the graph."""
+    graph = replace(PLAN.graphs[0], precision=precision)
+    plain = write_bundle(tmp_path / "plain", replace(PLAN, graphs=(graph,)), PAYLOAD)
+    if not isinstance(certificate, bytes):
+        told = {"graphs": {plain.graph(precision).sha256: certificate}}
+        certificate = json.dumps(told).encode()
+    return write_bundle(tmp_path / "judged", plain, {**PAYLOAD, CERTIFICATE: certificate})
+
+
+@pytest.mark.parametrize(
+    ("precision", "judged_by", "passed", "certified"),
+    [
+        ("fp32", PARITY, True, True),
+        ("fp32", VERIFICATION, True, True),
+        ("fp32", PARITY, False, False),
+        ("fp16", PARITY, True, False),
+        ("fp16", VERIFICATION, True, True),
+        ("int8", VERIFICATION, True, True),
+        ("int8-cpu", VERIFICATION, True, True),
+        ("int8-cpu", VERIFICATION, False, False),
+        ("int8-cpu", None, True, False),
+        ("int8-cpu", VERIFICATION, "yes", False),
+        ("int8-cpu", VERIFICATION, 1, False),
+    ],
+)
+def test_a_graph_is_certified_by_what_its_precision_demands(
+    tmp_path, precision, judged_by, passed, certified
+):
+    bundle = judged(tmp_path, precision, {"judged_by": judged_by, "passed": passed})
+    assert bundle.certified(bundle.graph(precision)) is certified
+
+
+@pytest.mark.parametrize("entry", [None, [], "passed", True, {}])
+def test_an_odd_entry_certifies_nothing(tmp_path, entry):
+    bundle = judged(tmp_path, "fp32", entry)
+    assert bundle.certificate_of(bundle.graph("fp32")) == {}
+    assert not bundle.certified(bundle.graph("fp32"))
+
+
+@pytest.mark.parametrize("text", [b"{}", b'{"graphs": []}', b'{"graphs": null}'])
+def test_a_certificate_without_graphs_certifies_nothing(tmp_path, text):
+    bundle = judged(tmp_path, "fp32", text)
+    assert not bundle.certified(bundle.graph("fp32"))
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"3", b"\xff\xfe\x00", b"[" * 100_000])
+def test_a_malformed_certificate_certifies_nothing_and_is_told(tmp_path, text):
+    bundle = judged(tmp_path, "fp32", text)
+    assert not bundle.certified(bundle.graph("fp32"))
+    with pytest.raises(BundleError, match=r"certificate of bundle 'toy' is malformed"):
+        bundle.certificate()
+
+
+def test_a_damaged_or_missing_certificate_certifies_nothing(tmp_path):
+    bundle = judged(tmp_path, "fp32", {"judged_by": PARITY, "passed": True})
+    assert bundle.certified(bundle.graph("fp32"))
+    (bundle.path / CERTIFICATE).write_bytes(b"{}")
+    assert not bundle.certified(bundle.graph("fp32"))
+    (bundle.path / CERTIFICATE).unlink()
+    assert not bundle.certified(bundle.graph("fp32"))
+    with pytest.raises(BundleError, match="lacks its file"):
+        bundle.certificate()

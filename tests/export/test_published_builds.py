@@ -37,7 +37,9 @@ def test_a_static_bundle_builds_at_both_precisions(tmp_path):
         size=(24, 16),
     )
     for precision in ("fp32", "fp16"):
-        engine, record = build_from_bundle(bundle, precision=precision, size=(24, 16))
+        engine, record = build_from_bundle(
+            bundle, precision=precision, size=(24, 16), allow_uncertified=True
+        )
         assert engine[:4] == b"vtrt"
         assert (record.precision, record.width, record.height) == (precision, 24, 16)
 

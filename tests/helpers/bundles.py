@@ -1,19 +1,27 @@
 """Writes a tiny, whole bundle around a tiny graph."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
-from crispstream.core.bundle import Bundle, Graph, write_bundle
+from crispstream.core.bundle import CERTIFICATE, VERIFICATION, Bundle, Graph, write_bundle
 from crispstream.core.files import sha256_of
 
 from .graphs import OPSET, nearest_x4, small_net
 
 EVERYWHERE = ("onnxruntime", "tensorrt-rtx", "tensorrt")
+INT8_BACKENDS = {"int8": ("tensorrt-rtx", "tensorrt"), "int8-cpu": ("onnxruntime",)}
 
 
 def tiny_graphs() -> dict[str, bytes]:
     """Precision -> graph: two small convolutions, in fp32 and in fp16."""
     return {"fp32": small_net(), "fp16": small_net(half=True)}
+
+
+def four_graphs() -> dict[str, bytes]:
+    """Precision -> graph, of all four; in the int8 ones only the name is int8."""
+    return {**tiny_graphs(), "int8": small_net(seed=1), "int8-cpu": small_net(seed=2)}
 
 
 def write_tiny_bundle(
@@ -22,9 +30,17 @@ def write_tiny_bundle(
     *,
     name: str = "tiny",
     size_multiple: int = 4,
-    backends: tuple[str, ...] = EVERYWHERE,
+    backends: tuple[str, ...] | None = None,
+    certified: Collection[str] = (),
+    judged: Mapping[str, Mapping[str, Any]] | None = None,
+    input_statistics: Mapping[str, Any] | None = None,
 ) -> Bundle:
-    """Write a bundle with these graphs (precision -> ONNX bytes; default nearest x4 as fp32)."""
+    """Write a bundle with these graphs (precision -> ONNX bytes; default nearest x4 as fp32).
+
+    `certified` names precisions that passed verification; `judged` gives precisions the figures
+    of their entry in the certificate, over those of a verification that passed. Without either
+    there is no certificate. `backends` None are those of a real graph of the precision.
+    """
     graphs = {"fp32": nearest_x4()} if graphs is None else graphs
     bundle = Bundle(
         path=directory,
@@ -34,12 +50,34 @@ def write_tiny_bundle(
         halo_px=8,
         states=(),
         graphs=tuple(
-            Graph(f"{precision}.onnx", sha256_of(data), precision, backends, OPSET)
+            Graph(
+                f"{precision}.onnx",
+                sha256_of(data),
+                precision,
+                backends or INT8_BACKENDS.get(precision, EVERYWHERE),
+                OPSET,
+            )
             for precision, data in graphs.items()
         ),
         licence="Apache-2.0",
         training={"recipe": "none: random weights, for tests"},
-        input_statistics={},
+        input_statistics=input_statistics or {},
     )
     payload = {f"{precision}.onnx": data for precision, data in graphs.items()}
+    entries = {**{precision: {} for precision in certified}, **(judged or {})}
+    if entries:
+        payload[CERTIFICATE] = _certificate(bundle, entries)
     return write_bundle(directory, bundle, payload)
+
+
+def _certificate(bundle: Bundle, entries: Mapping[str, Mapping[str, Any]]) -> bytes:
+    told = {
+        bundle.graph(precision).sha256: {
+            "precision": precision,
+            "judged_by": VERIFICATION,
+            "passed": True,
+            **figures,
+        }
+        for precision, figures in entries.items()
+    }
+    return json.dumps({"schema": 1, "graphs": told}).encode()

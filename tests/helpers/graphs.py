@@ -4,6 +4,7 @@ Input `frame` uint8 [1,H,W,3] BGR, output `restored` uint8 [1,4H,4W,3] BGR.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +75,67 @@ def small_net(
     return _serialized(nodes, weights, height, width)
 
 
+def edge_like(
+    height: int | str = "height",
+    width: int | str = "width",
+    *,
+    channels: int = 16,
+    half: bool = False,
+    seed: int = 0,
+    gain: float = 1.0,
+) -> bytes:
+    """A network of the edge family's parts with random weights; `half`: the fp16 graph beside it.
+
+    `/head/Conv` first, `/a/Conv` + ReLU, `/b/Conv` + LeakyReLU, `/c/Conv` + residual add, a gate of
+    `/up/Conv` and `/gate/Conv`, `/tail/Conv` last, `/base/Conv` the interpolated base. As in real
+    exports 1/255 is folded into the first weights of the fp32 graph alone. `gain` multiplies what
+    the network adds to the base, in all about 8 grey levels.
+    """
+    kind, body = (np.float16, TensorProto.FLOAT16) if half else (np.float32, TensorProto.FLOAT)
+    weights = {
+        "one_over_255": np.array(1 / 255, np.float32),
+        "base_w": _nearest_base(),
+        "base_b": np.full(48, 0.5, np.float32),  # a cast truncates: + 0.5 rounds
+        "low": np.array(0, np.float32),
+        "high": np.array(255.5, np.float32),
+    }
+    for name, value in _edge_weights(channels, seed, gain).items():
+        unit = 1 if half or name != "head_w" else 255
+        weights[name] = (value / unit).astype(kind)
+    cast = ("Cast", {"to": TensorProto.FLOAT})
+    steps = [
+        ("/Cast", *cast, ["frame"], "base_bhwc"),
+        ("/Transpose", "Transpose", {"perm": [0, 3, 1, 2]}, ["base_bhwc"], "levels"),
+        *(_halved(body) if half else ()),
+        _conv("head", "unit" if half else "levels"),
+        ("/Relu", "Relu", {}, ["head"], "wide"),
+        _conv("a", "wide"),
+        ("/a/Relu", "Relu", {}, ["a"], "a_active"),
+        _conv("b", "a_active"),
+        ("/b/LeakyRelu", "LeakyRelu", {"alpha": 0.125}, ["b"], "b_active"),
+        _conv("c", "b_active"),
+        ("/Add", "Add", {}, ["wide", "c"], "sum"),
+        _conv("up", "sum"),
+        _conv("gate", "sum"),
+        ("/Sigmoid", "Sigmoid", {}, ["gate"], "opened"),
+        ("/Mul_1", "Mul", {}, ["up", "opened"], "gated"),
+        ("/Add_1", "Add", {}, ["wide", "gated"], "whole"),
+        _conv("tail", "whole"),
+        *([("/Cast_2", *cast, ["tail"], "residual")] if half else ()),
+        ("/base/Conv", "Conv", {}, ["levels", "base_w", "base_b"], "base"),
+        ("/Add_2", "Add", {}, ["residual" if half else "tail", "base"], "subpixels"),
+        ("/Clip", "Clip", {}, ["subpixels", "low", "high"], "clipped"),
+        ("/Shuffle", "DepthToSpace", {"blocksize": 4, "mode": "CRD"}, ["clipped"], "large"),
+        ("/Transpose_1", "Transpose", {"perm": [0, 2, 3, 1]}, ["large"], "large_bhwc"),
+        ("/Cast_3", "Cast", {"to": TensorProto.UINT8}, ["large_bhwc"], "restored"),
+    ]
+    nodes = [
+        helper.make_node(op_type, inputs, [output], name=name, **attributes)
+        for name, op_type, attributes, inputs, output in steps
+    ]
+    return _serialized(nodes, weights, height, width)
+
+
 def bytes_shuffled() -> bytes:
     """A graph ONNX Runtime runs and TensorRT refuses: DepthToSpace on bytes."""
     nodes = [
@@ -112,6 +174,34 @@ def float_contract() -> bytes:
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "xy"]
     graph = helper.make_graph([node], "floats", ends[:1], ends[1:])
     return _model(graph).SerializeToString()
+
+
+Step = tuple[str, str, dict[str, Any], list[str], str]
+"""Name, kind, attributes, inputs and output of a node."""
+
+
+def _conv(name: str, reads: str) -> Step:
+    inputs = [reads, f"{name}_w", f"{name}_b"]
+    return f"/{name}/Conv", "Conv", {"pads": [1, 1, 1, 1]}, inputs, name
+
+
+def _halved(body: int) -> list[Step]:
+    return [
+        ("/Mul", "Mul", {}, ["levels", "one_over_255"], "unit_levels"),
+        ("/Cast_1", "Cast", {"to": body}, ["unit_levels"], "unit"),
+    ]
+
+
+def _edge_weights(channels: int, seed: int, gain: float) -> dict[str, npt.NDArray[np.float64]]:
+    """Weights and biases for a frame of 0..1; each layer keeps the size of what it is given."""
+    rng = np.random.default_rng(seed)
+    weights = {}
+    for name in ("head", "a", "b", "c", "up", "gate", "tail"):
+        reads, makes = 3 if name == "head" else channels, 48 if name == "tail" else channels
+        spread = (12 * gain if name == "tail" else 1.4) / np.sqrt(9 * reads)
+        weights[f"{name}_w"] = rng.normal(0, spread, (makes, reads, 3, 3))
+        weights[f"{name}_b"] = rng.normal(0, 0.05, makes)
+    return weights
 
 
 def _nearest_base() -> npt.NDArray[np.float32]:

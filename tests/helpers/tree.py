@@ -50,6 +50,7 @@ FILES = {
     "Makefile": "demo, test, lint, types, bundles; make help lists them",
     "README.md": "this page",
     "constraints.txt": "the exact versions that were tested",
+    "calib/layout.html": "the frame of calib's HTML pages",
     "runtime/measure/page.html": "the frame of that page; the figures are filled in",
     "docs/experiments.md": "what was tried, with the figures",
     "docs/getting-started.md": "from a clone to a restored video",

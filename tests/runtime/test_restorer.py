@@ -65,13 +65,33 @@ def test_bicubic_needs_no_bundle_and_is_the_one_bicubic() -> None:
 
 
 def test_names_what_runs(tmp_path: Path) -> None:
-    bundle = write_tiny_bundle(tmp_path / "b", tiny_graphs(), name="small")
+    bundle = write_tiny_bundle(tmp_path / "b", tiny_graphs(), name="small", certified=("fp16",))
     with Restorer.open(bundle.path) as restorer:
         assert restorer.name == "small"
         assert restorer.precision == "fp32"
         assert restorer.backend_name == "onnxruntime-cpu"
     with Restorer.open(bundle.path, precision="fp16", backend="onnxruntime") as restorer:
         assert restorer.precision == "fp16"
+        assert not restorer.uncertified
+
+
+def test_an_uncertified_graph_runs_only_where_that_is_allowed(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "b", tiny_graphs())
+    with pytest.raises(UsageError, match="--allow-uncertified"):
+        Restorer.open(bundle.path, precision="fp16")
+    with Restorer.open(bundle.path, precision="fp16", allow_uncertified=True) as restorer:
+        assert (restorer.precision, restorer.uncertified) == ("fp16", True)
+    with Restorer.open(bundle.path, allow_uncertified=True) as restorer:
+        assert (restorer.precision, restorer.uncertified) == ("fp32", False)
+
+
+def test_the_restorer_knows_what_its_bundle_was_calibrated_on(tmp_path: Path) -> None:
+    statistics = {"figures": {"noise": {"low": 0.5, "high": 2.0}}}
+    bundle = write_tiny_bundle(tmp_path / "b", input_statistics=statistics)
+    with Restorer.open(bundle.path) as restorer:
+        assert restorer.input_statistics == statistics
+    with Restorer.open("bicubic") as restorer:
+        assert (restorer.input_statistics, restorer.uncertified) == ({}, False)
 
 
 @pytest.mark.parametrize("frames_in_flight", [1, 2, 3])

@@ -48,6 +48,48 @@ def edge_s_tune() -> Recipe:
     return replace(edge_s(), steps=4_500, learning_rate=6e-4)
 
 
+def _qat(model: str, learning_rate: float, flavour: str) -> Recipe:
+    """Return the stage that fits trained weights to an INT8 graph; --from a checkpoint.
+
+    Short and slow, for only the rounding is new. The average is over few steps, but an average:
+    weights that swing over the edge between two integers settle.
+    """
+    return Recipe(
+        model,
+        steps=1_000,
+        learning_rate=learning_rate,
+        average_decay=0.99,
+        objective="charbonnier-distilled",
+        weights=(("teacher", 1.0),),
+        quantised=flavour,
+        pool=PoolPlan(crops_per_image=16, crops_per_video=48, exclude=HELD_OUT),
+    )
+
+
+@RECIPES.register("edge-n-qat")
+def edge_n_qat() -> Recipe:
+    """edge-n for the INT8 graph of TensorRT; needs --calibration."""
+    return _qat("edge-n", 5e-4, "int8")
+
+
+@RECIPES.register("edge-n-qat-cpu")
+def edge_n_qat_cpu() -> Recipe:
+    """edge-n for the INT8 graph of ONNX Runtime on the CPU; needs --calibration."""
+    return _qat("edge-n", 5e-4, "int8-cpu")
+
+
+@RECIPES.register("edge-s-qat")
+def edge_s_qat() -> Recipe:
+    """edge-s for the INT8 graph of TensorRT; needs --calibration."""
+    return _qat("edge-s", 3e-4, "int8")
+
+
+@RECIPES.register("edge-s-qat-cpu")
+def edge_s_qat_cpu() -> Recipe:
+    """edge-s for the INT8 graph of ONNX Runtime on the CPU; needs --calibration."""
+    return _qat("edge-s", 3e-4, "int8-cpu")
+
+
 @RECIPES.register("edge-m")
 def edge_m() -> Recipe:
     """The largest: for a GPU."""

@@ -12,6 +12,9 @@ from crispstream.train.schedules import Schedule
 PLANS: dict[str, type[Plan]] = {"pool": PoolPlan, "defocus": DefocusPlan, "built": BuiltPlan}
 """What a training may learn from, by the name that a checkpoint keeps."""
 
+FLAVOURS = ("int8", "int8-cpu")
+"""The INT8 graphs that a training can prepare for: TensorRT's, and ONNX Runtime's on the CPU."""
+
 AUGMENTATIONS = ("dihedral", "flip", "flip-transpose", "flip-zoom")
 
 
@@ -72,6 +75,8 @@ class Recipe:
     """Which earlier stages this one takes its weights from, and the prefix they get."""
     carry_optimizer: bool = False
     """Whether the optimiser's state goes on from the stage before."""
+    quantised: str = ""
+    """Flavour of the INT8 graph whose rounding is learnt with, see `FLAVOURS`; none if empty."""
 
     def __post_init__(self) -> None:
         """Refuse what would fail later."""
@@ -81,6 +86,13 @@ class Recipe:
             raise ValueError(f"there is no objective '{self.objective}': {OBJECTIVES.names()}")
         if self.augment not in AUGMENTATIONS:
             raise ValueError(f"there is no augmentation '{self.augment}': {AUGMENTATIONS}")
+        if self.quantised and (self.quantised not in FLAVOURS or self.earlier):
+            raise ValueError(
+                f"quantised is one of {FLAVOURS} and takes no earlier stages, got "
+                f"'{self.quantised}' and {len(self.earlier)}"
+            )
+        if self.objective.endswith("-distilled") and not self.quantised:
+            raise ValueError(f"'{self.objective}' has a teacher in a quantised training only")
         crop_px = getattr(self.pool, "crop_px", self.patch_px)
         if self.patch_px and (not 8 <= self.patch_px <= crop_px or self.patch_px % 4):
             raise ValueError(

@@ -10,7 +10,7 @@ import pytest
 from crispstream.core.bundle import Bundle
 from crispstream.core.errors import EngineError, MissingExtraError, UsageError
 from crispstream.core.files import sha256_of
-from crispstream.runtime.engine.build import build_engine, build_from_bundle, load_flavour
+from crispstream.runtime.engine.build import Built, build_engine, build_from_bundle, load_flavour
 from crispstream.runtime.engine.choose import find_model, shipped_names
 from tests.helpers.bundles import tiny_graphs, write_tiny_bundle
 from tests.helpers.graphs import (
@@ -28,15 +28,25 @@ needs_rtx = pytest.mark.skipif(
 )
 
 
-def is_rtx_engine(engine: bytes) -> bool:
+def is_rtx_engine(engine: bytes | Built) -> bool:
+    engine = engine.plan if isinstance(engine, Built) else engine
     return engine[:4] == b"vtrt" and len(engine) > 10_000
 
 
 @needs_rtx
-@pytest.mark.parametrize("name", shipped_names())
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        (name, graph.precision)
+        for name in shipped_names()
+        for graph in find_model(name).graphs
+        if "tensorrt-rtx" in graph.backends
+    ],
+)
 def test_every_shipped_graph_builds(name: str, precision: str) -> None:
-    engine, record = build_from_bundle(find_model(name), precision=precision, size=(320, 180))
+    engine, record = build_from_bundle(
+        find_model(name), precision=precision, size=(320, 180), allow_uncertified=True
+    )
     assert is_rtx_engine(engine)
     assert record.precision == precision
 
@@ -50,14 +60,14 @@ def test_tiny_graphs_build(graph: bytes) -> None:
 @needs_rtx
 def test_fp16_comes_from_the_graph_and_shrinks_the_engine() -> None:
     # 256 channels: enough weights to outweigh what every engine carries.
-    full = build_engine(small_net(channels=256), size=SIZE)
-    half = build_engine(small_net(channels=256, half=True), size=SIZE)
+    full = build_engine(small_net(channels=256), size=SIZE).plan
+    half = build_engine(small_net(channels=256, half=True), size=SIZE).plan
     assert len(half) < len(full)
 
 
 @needs_rtx
 def test_the_record_describes_the_engine(tmp_path: Path) -> None:
-    bundle = write_tiny_bundle(tmp_path / "b", tiny_graphs(), name="b")
+    bundle = write_tiny_bundle(tmp_path / "b", tiny_graphs(), name="b", certified=("fp16",))
     times = iter([1_000_000_000, 3_500_000_000])
     engine, record = build_from_bundle(
         bundle, size=SIZE, compute_capability=(8, 6), clock=lambda: next(times)
@@ -69,6 +79,17 @@ def test_the_record_describes_the_engine(tmp_path: Path) -> None:
     assert (record.width, record.height) == SIZE
     assert (record.flavour, record.compute_capability) == ("tensorrt-rtx", "8.6")
     assert record.build_seconds == 2.5
+
+
+@needs_rtx
+def test_an_uncertified_graph_is_built_only_where_that_is_allowed(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "b", tiny_graphs())
+    with pytest.raises(UsageError, match="--allow-uncertified"):
+        build_from_bundle(bundle, precision="fp16", size=SIZE)
+    engine, record = build_from_bundle(bundle, precision="fp16", size=SIZE, allow_uncertified=True)
+    assert is_rtx_engine(engine)
+    assert record.precision == "fp16"
+    assert build_from_bundle(bundle, size=SIZE)[1].precision == "fp32"
 
 
 @needs_rtx

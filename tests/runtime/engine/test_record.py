@@ -24,6 +24,7 @@ RECORD = EngineRecord(
     engine_bytes=len(ENGINE),
     build_seconds=0.25,
     crispstream_version="0.1.0",
+    convolutions={"Half": 3, "Float": 1},
 )
 
 

@@ -22,6 +22,7 @@ from crispstream.runtime.measure.report import (
     write_html,
     write_json,
 )
+from crispstream.runtime.stream.drift import Drift, FigureDrift
 from crispstream.runtime.stream.loop import STAGES, StreamReport
 
 MS = 1_000_000
@@ -29,7 +30,17 @@ KEYS = {
     "schema", "source", "sink", "model", "precision", "backend", "frames", "dropped", "damaged",
     "stopped", "elapsed_seconds", "frames_per_second", "first_frame_ms", "cpu_seconds",
     "cpu_ms_per_frame", "stages", "peak_depths", "host", "created", "distributions", "quality",
+    "drift",
 }  # fmt: skip
+DRIFT = Drift(
+    watched=12,
+    outside=9,
+    alarms=1,
+    figures=(
+        FigureDrift("brightness", 35.0, 180.25, lowest=12.0, highest=60.0, outside=9),
+        FigureDrift("noise", 0.4, 3.2, lowest=1.0, highest=2.0, outside=0),
+    ),
+)
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 
@@ -111,6 +122,47 @@ def test_infinite_psnr_becomes_null_in_json(report: RunReport, tmp_path: Path) -
     text = (tmp_path / "report.json").read_text()
     assert json.loads(text)["quality"]["restored_psnr_db"] is None
     assert "Infinity" not in text
+
+
+def test_drift_is_written_with_its_share_and_worst_figure(
+    report: RunReport, tmp_path: Path
+) -> None:
+    write_json(replace(report, drift=DRIFT), tmp_path / "report.json")
+    drift = json.loads((tmp_path / "report.json").read_text())["drift"]
+    assert set(drift) == {"watched", "outside", "alarms", "figures", "outside_share", "worst"}
+    assert (drift["watched"], drift["outside"], drift["alarms"]) == (12, 9, 1)
+    assert (drift["outside_share"], drift["worst"]) == (0.75, "brightness")
+    assert drift["figures"][0] == {
+        "figure": "brightness", "calibrated_low": 35.0, "calibrated_high": 180.25,
+        "lowest": 12.0, "highest": 60.0, "outside": 9,
+    }  # fmt: skip
+
+
+def test_drift_is_shown_to_people(report: RunReport) -> None:
+    out = io.StringIO()
+    print_table(replace(report, drift=DRIFT), Console(file=out, width=120))
+    said = "9 of 12 watched frames outside of the calibration, mostly in brightness: 12, "
+    assert said + "calibrated 35 to 180" in out.getvalue()
+    page = Page(html_page(replace(report, drift=DRIFT)))
+    assert page.open == []
+    for words in ("9 of 12 watched frames", "(75 %), 1 alarm.", "35 to 180", "0.4 to 3.2"):
+        assert words in page.text
+
+
+def test_drift_is_left_out_where_nothing_was_watched(report: RunReport, tmp_path: Path) -> None:
+    write_json(report, tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text())["drift"] is None
+    out = io.StringIO()
+    print_table(report, Console(file=out, width=120))
+    for text in (out.getvalue(), html_page(report)):
+        assert "calibrat" not in text
+
+
+def test_a_stream_inside_is_said_to_be(report: RunReport) -> None:
+    out = io.StringIO()
+    inside = Drift(3, 0, 0, (FigureDrift("noise", 0.4, 3.2, lowest=1.0, highest=2.0, outside=0),))
+    print_table(replace(report, drift=inside), Console(file=out, width=120))
+    assert "0 of 3 watched frames outside of the calibration\n" in out.getvalue()
 
 
 class Page(HTMLParser):

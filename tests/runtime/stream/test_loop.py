@@ -216,6 +216,34 @@ def test_stop_finishes_the_output() -> None:
     assert sink.closed == [False]
 
 
+@pytest.mark.parametrize(("in_flight", "behind"), [(1, 0), (2, 1)])
+def test_every_restored_frame_is_watched_by_the_caller_and_delays_none(
+    in_flight: int, behind: int
+) -> None:
+    """A frame is watched when all those before it, and at in_flight 1 it too, are on their way."""
+    watched: list[tuple[int, str]] = []
+    restorer = RepeatingRestorer(2)
+
+    def watch(frame: Frame) -> None:
+        assert restorer.in_flight == behind
+        watched.append((frame.serial, threading.current_thread().name))
+
+    run_stream(_synth(9), restorer, NotingSink(), in_flight=in_flight, limit=7, watch=watch)
+    assert watched == [(serial, threading.current_thread().name) for serial in range(7)]
+
+
+def test_a_fault_in_the_watch_is_raised_with_the_output_finished() -> None:
+    def fail(frame: Frame) -> None:
+        if frame.serial == 3:
+            raise ZeroDivisionError
+
+    sink = NotingSink()
+    with pytest.raises(ZeroDivisionError):
+        run_stream(_synth(100_000), RepeatingRestorer(), sink, watch=fail)
+    assert (sink.numbers, sink.closed) == ([0, 1, 2, 3], [False])
+    assert not _threads()
+
+
 @pytest.mark.parametrize("in_flight", [0, 3])
 def test_more_in_flight_than_the_restorer_holds_is_refused(in_flight: int) -> None:
     with pytest.raises(UsageError, match="in_flight"):

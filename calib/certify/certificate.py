@@ -1,0 +1,95 @@
+"""Certificates: the gate that a graph must pass, and what certificate.json keeps of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from crispstream.core.bundle import VERIFICATION
+
+from .insides import FP16_SAFE, Insides
+from .judge import Judged
+
+LARGEST_PSNR_LOSS_DB = 0.1
+LARGEST_SSIM_LOSS = 0.002
+LARGEST_COLOUR_DRIFT_LEVELS = 0.25
+"""In any one frame and channel."""
+
+_DIGITS = 6
+
+
+def reasons_against(
+    judged: Judged, insides: Insides, *, precision: str, synthetic: Sequence[str]
+) -> list[str]:
+    """Return why a graph may not be certified, [] if it may. fp16 is judged by `insides` too."""
+    drift = judged.largest_colour_drift_levels
+    limits = [
+        (judged.psnr_loss_db, LARGEST_PSNR_LOSS_DB, "PSNR is {:.3f} dB below fp32"),
+        (judged.ssim_loss, LARGEST_SSIM_LOSS, "SSIM is {:.4f} below fp32"),
+    ]
+    found = [
+        f"{text.format(seen)}, at most {limit:g} is allowed"
+        for seen, limit, text in limits
+        if not seen <= limit
+    ]
+    if not drift < LARGEST_COLOUR_DRIFT_LEVELS:
+        found.append(
+            f"colours drift by {drift:.2f} grey levels, less than {LARGEST_COLOUR_DRIFT_LEVELS} is "
+            "allowed"
+        )
+    if insides.not_finite:
+        found.append(f"{insides.not_finite} values inside are NaN or infinite")
+    if precision == "fp16" and not insides.largest < FP16_SAFE:
+        found.append(
+            f"{insides.largest_tensor} reaches {insides.largest:.0f}, and fp16 is safe below "
+            f"{FP16_SAFE:.0f}"
+        )
+    if synthetic:
+        found.append(f"it was calibrated on frames that no camera took ({', '.join(synthetic)})")
+    return found
+
+
+def entry_of(
+    judged: Judged,
+    insides: Insides,
+    reasons: Sequence[str],
+    *,
+    precision: str,
+    pairs_sha256: str,
+    extra: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return a graph's entry in certificate.json.
+
+    "emulated": computed on a CPU in fp32 arithmetic, to be completed by the re-check on the
+    device. Only the CPU's own graphs run as they will.
+    """
+    drift = dict(zip(("blue", "green", "red"), judged.colour_drift_levels, strict=True))
+    content = {
+        "precision": precision,
+        "judged_by": VERIFICATION,
+        "passed": not reasons,
+        "reason": "; ".join(reasons),
+        "emulated": precision != "int8-cpu",
+        "pairs_sha256": pairs_sha256,
+        **asdict(judged),
+        "colour_drift_levels": drift,
+        "inside": asdict(insides),
+        **extra,
+    }
+    return _rounded(content)
+
+
+def _rounded(content: dict[str, Any]) -> dict[str, Any]:
+    """Round figures to digits that mean something; infinite ones, of exact frames, become None.
+
+    JSON has no infinity.
+    """
+    rounded: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            rounded[name] = _rounded(value)
+        elif isinstance(value, float):
+            finite = abs(value) != float("inf")
+            rounded[name] = round(value, _DIGITS) if finite else None
+        else:
+            rounded[name] = value
+    return rounded

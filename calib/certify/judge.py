@@ -1,0 +1,123 @@
+"""What a graph does to pairs, set against the fp32 graph of the same bundle.
+
+Restored frames are bytes; colour drift and flicker are in grey levels.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from crispstream.calib.quantise.graph import INPUT, OUTPUT
+from crispstream.calib.quantise.observe import session_of
+from crispstream.core.metrics import mean_of, psnr_db, ssim
+from crispstream.core.pixels import Bytes, round_to_bytes
+
+from .pairs import Fitted
+
+Restore = Callable[[Bytes], Bytes]
+"""Frame [H,W,3] -> restored frame [4H,4W,3]."""
+
+STILL_FRAMES = 6
+STILL_NOISE_LEVELS = 2.0
+"""Flicker is judged on a still scene under so much sensor noise: of equal frames any network
+makes equal ones."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Figures of one graph over all pairs. Losses are fp32's figure less this graph's."""
+
+    frames: int
+    psnr_db: float
+    ssim: float
+    psnr_loss_db: float
+    ssim_loss: float
+    psnr_to_fp32_db: float
+    ssim_to_fp32: float
+    worst_frame: str
+    """The pair that loses most PSNR."""
+    worst_frame_loss_db: float
+    colour_drift_levels: tuple[float, float, float]
+    """Mean change of blue, green and red from fp32, over all frames."""
+    largest_colour_drift_levels: float
+    """The largest of a channel's mean changes in one frame, without its sign."""
+    flicker_levels: float
+    """Standard deviation over time of a pixel of a still, noisy scene, mean over pixels."""
+    flicker_fp32_levels: float
+
+
+def restorer_of(onnx_bytes: bytes, *, literally: bool) -> Restore:
+    """Return a graph as a function; `literally` as in `session_of`."""
+    session = session_of(onnx_bytes, literally=literally)
+
+    def restore(frame_hwc: Bytes) -> Bytes:
+        return np.asarray(session.run([OUTPUT], {INPUT: frame_hwc[None]})[0][0], np.uint8)
+
+    return restore
+
+
+def judge(restore: Restore, exact: Restore, pairs: Sequence[Fitted]) -> Judged:
+    """Return the figures of `restore`, a graph, beside `exact`, the fp32 graph."""
+    rows = [_row(pair, restore(pair.frame), exact(pair.frame)) for pair in pairs]
+    worst = max(zip(pairs, rows, strict=True), key=lambda both: both[1].psnr_loss_db)
+    drifts = np.array([row.drift_levels for row in rows])
+    return Judged(
+        frames=len(rows),
+        psnr_db=mean_of([row.psnr_db for row in rows]),
+        ssim=mean_of([row.ssim for row in rows]),
+        psnr_loss_db=mean_of([row.psnr_loss_db for row in rows]),
+        ssim_loss=mean_of([row.ssim_loss for row in rows]),
+        psnr_to_fp32_db=mean_of([row.psnr_to_fp32_db for row in rows]),
+        ssim_to_fp32=mean_of([row.ssim_to_fp32 for row in rows]),
+        worst_frame=worst[0].name,
+        worst_frame_loss_db=worst[1].psnr_loss_db,
+        colour_drift_levels=tuple(float(mean) for mean in drifts.mean(0)),  # type: ignore[arg-type]
+        largest_colour_drift_levels=float(np.abs(drifts).max()),
+        flicker_levels=flicker_levels(restore, pairs[0].frame),
+        flicker_fp32_levels=flicker_levels(exact, pairs[0].frame),
+    )
+
+
+@dataclass(frozen=True)
+class _Row:
+    psnr_db: float
+    ssim: float
+    psnr_loss_db: float
+    ssim_loss: float
+    psnr_to_fp32_db: float
+    ssim_to_fp32: float
+    drift_levels: Sequence[float]
+
+
+def _row(pair: Fitted, restored: Bytes, exact: Bytes) -> _Row:
+    ours, theirs, truth = pair.judged(restored), pair.judged(exact), pair.truth
+    change = ours.astype(np.float64) - theirs
+    psnr, similarity = psnr_db(ours, truth), ssim(ours, truth)
+    return _Row(
+        psnr,
+        similarity,
+        _less(psnr_db(theirs, truth), psnr),
+        ssim(theirs, truth) - similarity,
+        psnr_db(ours, theirs),
+        ssim(ours, theirs),
+        [float(mean) for mean in change.mean((0, 1))],
+    )
+
+
+def _less(a_db: float, b_db: float) -> float:
+    """Return a - b, 0 where both are infinite: two exact frames."""
+    return 0.0 if a_db == b_db else a_db - b_db
+
+
+def flicker_levels(restore: Restore, frame_hwc: Bytes) -> float:
+    """Return how much the pixels of a still scene move, grey levels; the noise is the same for all.
+
+    Standard deviation over `STILL_FRAMES` restored frames, mean over pixels and channels.
+    """
+    noise = np.random.default_rng(0)
+    restored = [
+        restore(round_to_bytes(frame_hwc + noise.normal(0, STILL_NOISE_LEVELS, frame_hwc.shape)))
+        for _ in range(STILL_FRAMES)
+    ]
+    return float(np.std(np.stack(restored), axis=0, dtype=np.float32).mean())

@@ -1,0 +1,137 @@
+"""LR/HR pairs that a certificate is made on, and how they meet a graph's frame size.
+
+Shape letters: H height, W width. Sizes are in pixels.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from crispstream.core.errors import UsageError
+from crispstream.core.files import sha256_of
+from crispstream.core.pixels import SCALE, Bytes, pad_reflect, padded_size
+
+SHIPPED = Path(__file__).resolve().parents[2] / "examples" / "media" / "pairs"
+"""The pairs of the kit's sources; a wheel does not carry them."""
+
+LR, HR = "lr", "hr"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A frame and its truth, BGR bytes."""
+
+    name: str
+    lr: Bytes
+    """[H,W,3]."""
+    hr: Bytes
+    """[4H,4W,3]."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A pair at a size that a graph takes."""
+
+    name: str
+    frame: Bytes
+    """What the graph is given, mirrored where the pair is smaller."""
+    truth: Bytes
+    """What is judged: the top left of what the graph gives."""
+
+    def judged(self, restored_hwc: Bytes) -> Bytes:
+        """Return the part of a restored frame that `truth` stands for."""
+        height, width, _ = self.truth.shape
+        return restored_hwc[:height, :width]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs in the order of their names."""
+
+    folder: Path
+    pairs: tuple[Pair, ...]
+    digest: str
+    """SHA-256 over all pixels."""
+
+
+def read_pairs(folder: Path | None) -> Pairs:
+    """Read `lr/` and `hr/` below a folder, PNG files of the same names; None: the kit's own.
+
+    Raises:
+        UsageError: if there are none, one lacks its other half, a file is no 8-bit picture, or a
+            truth is not 4 times as large as its frame.
+    """
+    place = SHIPPED if folder is None else folder
+    names = _names(place, told=folder is not None)
+    pairs = tuple(_pair(place, name) for name in names)
+    pixels = (half.tobytes() for pair in pairs for half in (pair.lr, pair.hr))
+    return Pairs(place, pairs, sha256_of("".join(map(sha256_of, pixels)).encode()))
+
+
+def _names(folder: Path, *, told: bool) -> list[str]:
+    if not folder.is_dir() and not told:
+        raise UsageError(
+            "the kit's own LR/HR pairs are in its sources only; name others with --pairs FOLDER, "
+            f"which holds {LR}/ and {HR}/ with PNG files of the same names"
+        )
+    small, large = ({file.name for file in (folder / side).glob("*.png")} for side in (LR, HR))
+    if not small or small != large:
+        odd = sorted(small ^ large)
+        seen = f"'{odd[0]}' is in one of them only" if odd else "there are no PNG files in them"
+        raise UsageError(
+            f"'{folder}' is no folder of pairs: {seen}; expected {LR}/NAME.png with its truth, 4 "
+            f"times as large, as {HR}/NAME.png"
+        )
+    return sorted(small)
+
+
+def _pair(folder: Path, name: str) -> Pair:
+    lr, hr = (_picture(folder / side / name) for side in (LR, HR))
+    if hr.shape != (SCALE * lr.shape[0], SCALE * lr.shape[1], 3):
+        raise UsageError(
+            f"the truth '{folder / HR / name}' is {hr.shape[1]}x{hr.shape[0]} px, expected "
+            f"{SCALE * lr.shape[1]}x{SCALE * lr.shape[0]}: {SCALE} times its frame; cut both alike"
+        )
+    return Pair(name.removesuffix(".png"), lr, hr)
+
+
+def _picture(file: Path) -> Bytes:
+    image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    if image is None or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        seen = "not an image" if image is None else f"{image.dtype} {list(image.shape)}"
+        raise UsageError(
+            f"'{file}' is {seen}, expected 8 bits a channel and three channels; convert it"
+        )
+    return np.asarray(image, np.uint8)
+
+
+def fitted(
+    pairs: Sequence[Pair], size: tuple[int, int] | None, size_multiple: int
+) -> Iterator[Fitted]:
+    """Yield the pairs for a graph: (width, height) of a static one, else any size that divides.
+
+    Frames larger than a static graph are cut to their middle, smaller ones mirrored, and what is
+    mirrored is not judged.
+    """
+    for pair in pairs:
+        lr, hr = (pair.lr, pair.hr) if size is None else _cut(pair, *size)
+        height, width, _ = lr.shape
+        if size is None:
+            height, width = padded_size(height, width, size_multiple)
+        else:
+            width, height = size
+        frame = np.empty((height, width, 3), np.uint8)
+        pad_reflect(lr, frame)
+        yield Fitted(pair.name, frame, hr)
+
+
+def _cut(pair: Pair, width: int, height: int) -> tuple[Bytes, Bytes]:
+    top = max(0, pair.lr.shape[0] - height) // 2
+    left = max(0, pair.lr.shape[1] - width) // 2
+    lr = pair.lr[top : top + height, left : left + width]
+    bottom, right = top + lr.shape[0], left + lr.shape[1]
+    hr = pair.hr[SCALE * top : SCALE * bottom, SCALE * left : SCALE * right]
+    return np.ascontiguousarray(lr), np.ascontiguousarray(hr)

@@ -1,0 +1,1 @@
+"""Calibration sets: frames chosen from streams. For calibrate and above."""

@@ -1,0 +1,146 @@
+"""`int8-cpu.onnx`: Q/DQ in the form that ONNX Runtime fuses into integer operators on the CPU.
+
+Activations are unsigned bytes with a zero point, the bias is INT32, and a convolution's output is
+quantised too, behind its ReLU, for only then does the whole become one integer operator. Weights
+use 7 of their 8 bits: on x86 CPUs without VNNI two products of 8-bit numbers are added in 16 bits
+and would saturate; with 7 the result is the same on every CPU.
+"""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from .graph import OUTPUT, GraphView, Node
+from .methods import Range
+from .ranges import Ranges
+from .rewrite import Rewriter
+from .tensorrt_form import Form, amax_per_channel, skip_sides_of
+
+WEIGHT_LEVELS = 64
+"""Largest quantised magnitude of a weight: 7 bits."""
+
+_STEPS = 255
+
+
+def tensors_to_measure(view: GraphView, layers: Collection[str]) -> list[str]:
+    """Return the tensors whose ranges either form may need when these layers are INT8."""
+    found: dict[str, None] = {}
+    for node in view.convolutions():
+        if node.name in layers:
+            found |= dict.fromkeys([node.input[0], *_outputs(view, node)])
+    for add, side in skip_sides_of(view, layers):
+        found[add.input[side]] = None
+    return list(found)
+
+
+def cpu_form(
+    fp32: GraphView, layers: Collection[str], ranges: Ranges, *, skip_sides: bool = False
+) -> Form:
+    """Insert Q/DQ into the fp32 graph around the convolutions `layers`.
+
+    `skip_sides`: as in `tensorrt_form`.
+
+    Raises:
+        UsageError: if a range is missing.
+    """
+    rewriter = Rewriter(fp32)
+    chosen = [node for node in fp32.convolutions() if node.name in layers]
+    for node in chosen:
+        tensor = node.input[0]
+        rewriter.node(node.name).input[0] = _quantised(rewriter, tensor, ranges.of(tensor))
+        _quantise_constants(rewriter, fp32, node, ranges.of(tensor))
+    for node in chosen:
+        for tensor in _outputs(fp32, node):
+            for reader in fp32.readers(tensor):
+                _read_quantised(rewriter, reader, tensor, ranges)
+    for add, side in skip_sides_of(fp32, layers) if skip_sides else ():
+        _read_quantised(rewriter, add, add.input[side], ranges)
+    _shuffle_bytes(rewriter, fp32)
+    return Form(rewriter.finish(), tuple(node.name for node in chosen), ())
+
+
+def _outputs(view: GraphView, node: Node) -> Sequence[str]:
+    """Return the tensors to quantise behind a convolution: its own or that of its ReLU.
+
+    ReLU disappears in the quantisation, whose smallest value is then 0. Any other activation
+    becomes an integer operator of its own, between quantised tensors.
+    """
+    output = node.output[0]
+    readers = view.readers(output)
+    if len(readers) != 1 or readers[0].op_type not in ("Relu", "LeakyRelu"):
+        return [output]
+    behind = readers[0].output[0]
+    return [behind] if readers[0].op_type == "Relu" else [output, behind]
+
+
+def _quantised(rewriter: Rewriter, tensor: str, span: Range) -> str:
+    """Return the tensor behind a Q/DQ pair, which is made once for all who read it."""
+    behind = f"{tensor}.dq"
+    if behind in rewriter.made:
+        return behind
+    scale = _scale(span)
+    zero = np.clip(np.round(-span.low / scale), 0, _STEPS)
+    parts = [
+        rewriter.constant(f"{tensor}.scale", np.array(scale, np.float32)),
+        rewriter.constant(f"{tensor}.zero", np.array(zero, np.uint8)),
+    ]
+    whole = rewriter.add("QuantizeLinear", [tensor, *parts], f"{tensor}.uint8")
+    return rewriter.add("DequantizeLinear", [whole, *parts], behind)
+
+
+def _scale(span: Range) -> np.float32:
+    return np.float32((span.high - span.low) / _STEPS)
+
+
+def _read_quantised(rewriter: Rewriter, reader: Node, tensor: str, ranges: Ranges) -> None:
+    copy = rewriter.node(reader.name)
+    for index, name in enumerate(copy.input):
+        if name == tensor:
+            copy.input[index] = _quantised(rewriter, tensor, ranges.of(tensor))
+
+
+def _quantise_constants(rewriter: Rewriter, view: GraphView, node: Node, span: Range) -> None:
+    """Put weights and bias of a convolution behind DequantizeLinear."""
+    weights = view.constants[node.input[1]]
+    amax = amax_per_channel(weights)
+    scales = np.where(amax > 0, amax / WEIGHT_LEVELS, 1).astype(np.float32)
+    whole = np.clip(np.round(weights / scales[:, None, None, None]), -WEIGHT_LEVELS, WEIGHT_LEVELS)
+    copy = rewriter.node(node.name)
+    inputs = [
+        rewriter.constant(f"{node.name}.weight_int8", whole.astype(np.int8)),
+        rewriter.constant(f"{node.name}.weight_scale", scales),
+    ]
+    copy.input[1] = rewriter.add("DequantizeLinear", inputs, f"{node.name}.weight", axis=0)
+    if len(node.input) < 3:
+        return
+    both = scales * _scale(span)
+    limits = np.iinfo(np.int32)
+    bias = np.round(view.constants[node.input[2]].astype(np.float64) / both)
+    inputs = [
+        rewriter.constant(
+            f"{node.name}.bias_int32", np.clip(bias, limits.min, limits.max).astype(np.int32)
+        ),
+        rewriter.constant(f"{node.name}.bias_scale", both),
+    ]
+    copy.input[2] = rewriter.add("DequantizeLinear", inputs, f"{node.name}.bias", axis=0)
+
+
+def _shuffle_bytes(rewriter: Rewriter, view: GraphView) -> None:
+    """Cast to bytes before the picture is put together, where the graph does so afterwards.
+
+    The same bytes, of which only a quarter is moved; TensorRT refuses bytes between operators.
+    """
+    cast = view.producer(OUTPUT)
+    chain = [cast] if cast and cast.op_type == "Cast" else []
+    while chain and chain[-1].op_type in ("Cast", "Transpose", "DepthToSpace"):
+        maker = view.producer(chain[-1].input[0])
+        if maker is None or maker.op_type not in ("Transpose", "DepthToSpace"):
+            break
+        chain.append(maker)
+    if len(chain) < 2 or cast is None:
+        return
+    last, first = rewriter.node(chain[1].name), rewriter.node(chain[-1].name)
+    moved = rewriter.node(cast.name)
+    moved.input[0], moved.output[0] = first.input[0], f"{first.input[0]}.bytes"
+    first.input[0] = moved.output[0]
+    last.output[0] = OUTPUT

@@ -1,0 +1,96 @@
+"""Running an ONNX graph on the CPU and looking at the tensors inside.
+
+Shape letters: H height, W width. Memory stays bounded: tensors that would not fit together are
+looked at in several runs of the same frame.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+
+from crispstream.core.errors import EngineError
+from crispstream.core.pixels import Bytes
+
+from .graph import INPUT, GraphView
+
+Floats = npt.NDArray[np.float32]
+
+TOGETHER_BYTES = 600 << 20
+"""Tensors handed out by one run may take so much."""
+
+
+def session_of(onnx_bytes: bytes, *, literally: bool = False, threads: int = 0) -> Any:  # noqa: ANN401
+    """Start ONNX Runtime on the CPU.
+
+    `literally`: each Q/DQ pair is computed as it stands, around floating-point operators, and not
+    fused into integer ones: that is how TensorRT's flavour is judged. `threads` 0 is all cores.
+
+    Raises:
+        EngineError: if ONNX Runtime refuses the graph.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if literally:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    try:
+        return onnxruntime.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common base
+        raise EngineError(
+            f"ONNX Runtime refused the graph; it said: {str(error).splitlines()[0]}", str(error)
+        ) from error
+
+
+def with_outputs(view: GraphView, names: Sequence[str]) -> bytes:
+    """Return a copy of the model whose outputs are these tensors."""
+    types = view.tensor_types()
+    model = onnx.ModelProto()
+    model.CopyFrom(view.model)
+    del model.graph.output[:]
+    for name in names:
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, types[name], None))
+    data: bytes = model.SerializeToString()
+    return data
+
+
+class Observer:
+    """Gives tensors of a graph, frame by frame."""
+
+    def __init__(self, view: GraphView, names: Sequence[str], *, literally: bool = False) -> None:
+        """Prepare to look at the tensors `names`."""
+        self._view = view
+        self._names = list(names)
+        self._literally = literally
+        self._groups: list[tuple[list[str], Any]] = []
+
+    def tensors(self, frame_hwc: Bytes) -> Iterator[tuple[str, Floats]]:
+        """Yield (name, values in fp32) of each tensor for one frame [H,W,3]."""
+        if not self._groups:
+            self._groups = self._grouped(frame_hwc)
+        for names, session in self._groups:
+            found = session.run(names, {INPUT: frame_hwc[None]})
+            for name in names:
+                yield name, np.asarray(found.pop(0), np.float32)
+
+    def _grouped(self, frame_hwc: Bytes) -> list[tuple[list[str], Any]]:
+        """Share the tensors out over runs, each within `TOGETHER_BYTES` on such a frame."""
+        shapes = self._view.shapes(frame_hwc.shape[1], frame_hwc.shape[0])
+        groups: list[list[str]] = []
+        room = 0
+        for name in self._names:
+            size = 4 * math.prod(shapes.get(name, (TOGETHER_BYTES // 4,)))
+            if not groups or size > room:
+                groups.append([])
+                room = TOGETHER_BYTES
+            groups[-1].append(name)
+            room -= size
+        return [
+            (names, session_of(with_outputs(self._view, names), literally=self._literally))
+            for names in groups
+        ]
