@@ -41,4 +41,5 @@ def test_the_meter_takes_frames_of_changing_size() -> None:
     meter = FrameMeter()
     first = meter.measure(soft_picture(height=48, width=64))
     meter.measure(soft_picture(height=32, width=32))
-    assert meter.measure(soft_picture(height=48, width=64)) == first
+    again = meter.measure(soft_picture(height=48, width=64))
+    assert again == pytest.approx(first, rel=1e-6)  # OpenCV's order of summing is not fixed
