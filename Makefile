@@ -56,15 +56,15 @@ links:  # build/links/crispstream/<stage> -> <stage>: the package without an ins
 
 bundles: links $(READY)  ## export and calibrate the shipped bundles again from train/weights
 	@for name in $(SHIPPED); do \
-		$(LINKS) $(BIN)/python -m crispstream.cli.main export train/weights/$$name.safetensors -o build/bundles/$$name --licence CC-BY-SA-4.0 --overwrite; \
-		$(LINKS) $(BIN)/python -m crispstream.cli.main calibrate build/bundles/$$name --ranges runtime/bundles/$$name/calibration/ranges.json --layers runtime/bundles/$$name/calibration/plan.json -o runtime/bundles/$$name --overwrite; \
+		$(LINKS) $(BIN)/python -m crispstream.cli.main export train/weights/$$name.safetensors -o build/bundles/$$name --licence CC-BY-SA-4.0 --overwrite && \
+		$(LINKS) $(BIN)/python -m crispstream.cli.main calibrate build/bundles/$$name --ranges runtime/bundles/$$name/calibration/ranges.json --layers runtime/bundles/$$name/calibration/plan.json -o runtime/bundles/$$name --overwrite || exit 1; \
 	done
 
 # New weights need new ranges: SET is a calibration set, see examples/make_calibration_frames.py.
 calibrated-bundles: links $(READY)  ## the same with ranges and plan measured: SET=folder
 	@for name in $(SHIPPED); do \
-		$(LINKS) $(BIN)/python -m crispstream.cli.main export train/weights/$$name.safetensors -o build/bundles/$$name --licence CC-BY-SA-4.0 --overwrite; \
-		$(LINKS) $(BIN)/python -m crispstream.cli.main calibrate build/bundles/$$name --set $(SET) --plan -o runtime/bundles/$$name --overwrite; \
+		$(LINKS) $(BIN)/python -m crispstream.cli.main export train/weights/$$name.safetensors -o build/bundles/$$name --licence CC-BY-SA-4.0 --overwrite && \
+		$(LINKS) $(BIN)/python -m crispstream.cli.main calibrate build/bundles/$$name --set $(SET) --plan -o runtime/bundles/$$name --overwrite || exit 1; \
 	done
 
 sample: links $(READY)  ## make the sample clip again: make sample CLIP=240fps.mp4

@@ -15,6 +15,7 @@ from .certify.pairs import Pairs
 from .certify.verify import (
     Subject,
     Verification,
+    against_origin,
     certificate_of,
     payload_of,
     subject_of,
@@ -35,6 +36,7 @@ from .quantise.placement import (
     read_plan,
 )
 from .quantise.ranges import (
+    RANGES_FILE,
     Ranges,
     cached,
     digest_of,
@@ -47,7 +49,6 @@ from .quantise.sensitivity import KEEP_DB, Sensitivity, measure_sensitivity, tri
 from .quantise.tensorrt_form import OPSET, Form, tensorrt_form
 
 PLAN_FILE = "calibration/plan.json"
-RANGES_FILE = "calibration/ranges.json"
 TRIAL_FRAMES = 8
 """Frames of the set that sensitivity is measured on: the first, which cover most."""
 
@@ -142,7 +143,10 @@ def _ranges(
     check_set(frames, bundle, fp32)
     tensors = tensors_to_measure(fp32, [layer.name for layer in layers_of(fp32)])
     digest = digest_of(graph_sha256, frames.digest, method, tensors)
-    return cached(digest, lambda: _measured(bundle, fp32, frames, method, tensors, progress))
+    ranges, hit = cached(digest, lambda: _measured(bundle, fp32, frames, method, tensors, progress))
+    # The same pixels may have been kept with what another manifest said of them.
+    statistics = frames.input_statistics()
+    return replace(ranges, synthetic=frames.synthetic, input_statistics=statistics), hit
 
 
 def _measured(
@@ -228,7 +232,7 @@ def _subject(bundle: Bundle, forms: Mapping[str, Form], ranges: Ranges) -> Subje
     return replace(
         there,
         graphs={**there.graphs, **made},
-        synthetic=ranges.synthetic,
+        origin=against_origin(ranges.synthetic),
         frame_hashes=ranges.frame_hashes,
         extra=facts,
     )

@@ -11,7 +11,8 @@ _TITLE = "## INT8"
 
 def card_with_int8(card: bytes, ranges: Ranges, verification: Verification) -> bytes:
     """Return a model card with this section, in place of an earlier one."""
-    text = re.sub(rf"{_TITLE}\n.*?(?=\n## |\Z)", "", card.decode(), flags=re.DOTALL).rstrip()
+    told = card.decode(errors="replace")
+    text = re.sub(rf"{_TITLE}\n.*?(?=\n## |\Z)", "", told, flags=re.DOTALL).rstrip()
     return f"{text}\n\n{_section(ranges, verification)}".lstrip().encode()
 
 

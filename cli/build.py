@@ -21,8 +21,15 @@ if TYPE_CHECKING:
 
 def build(
     bundle: Annotated[str, typer.Argument(help="Shipped name (edge-n) or path of a bundle.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Engine file to write.")],
-    size: Annotated[str, typer.Option(help="Frame size it will take, WIDTHxHEIGHT in pixels.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Engine file to write; default: NAME-PRECISION-SIZE.engine."
+        ),
+    ] = None,
+    size: Annotated[
+        str, typer.Option(help="Frame size it will take, WIDTHxHEIGHT in pixels.")
+    ] = "320x180",
     backend: Annotated[
         str, typer.Option(help="tensorrt-rtx (builds without a GPU) or tensorrt.")
     ] = "tensorrt-rtx",
@@ -42,25 +49,28 @@ def build(
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Build an engine file from a bundle, ahead of time, for one frame size."""
-    from crispstream.runtime.engine.build import build_from_bundle
-    from crispstream.runtime.engine.choose import find_model, needs_permission
+    from crispstream.runtime.engine.build import build_from_bundle, load_flavour
+    from crispstream.runtime.engine.choose import choose_graph, find_model, needs_permission
     from crispstream.runtime.engine.record import write_engine
 
     width_height = parse_size(size)
     capability = None if compute_capability is None else _parse_capability(compute_capability)
-    _check_output(output, overwrite=overwrite)
     model = find_model(bundle)
+    load_flavour(backend)
+    graph = choose_graph(model, precision, backend, allow_uncertified)
+    output = output or Path(f"{model.name}-{graph.precision}-{size.strip().lower()}.engine")
+    _check_output(output, overwrite=overwrite)
     with nullcontext() if json else _progress() as progress:
         engine, record = build_from_bundle(
             model,
             flavour=backend,
-            precision=precision,
+            precision=graph.precision,
             size=width_height,
             compute_capability=capability,
             allow_uncertified=allow_uncertified,
             on_progress=_Bar(progress) if progress else None,
         )
-    if needs_permission(model, model.graph(record.precision)):
+    if needs_permission(model, graph):
         warn_uncertified(record.bundle, record.precision)
     write_engine(output, engine, record)
     if json:

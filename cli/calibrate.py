@@ -12,6 +12,7 @@ from .verify import FAILED, show
 
 if TYPE_CHECKING:
     from crispstream.calib.calibrate import Calibrated, Progress
+    from crispstream.calib.quantise.sensitivity import Sensitivity
 
 
 def calibrate(
@@ -102,10 +103,7 @@ def _tell(made: "Calibrated") -> None:
     kept = " (kept from an earlier run)" if made.cache_hit else ""
     typer.echo(f"ranges: {ranges.method} over {ranges.frames} frames{kept}")
     for one in made.sensitivities:
-        typer.echo(
-            f"{one.flavour}: {len(one.points)} choices of layers worth having; the chosen one "
-            f"keeps {one.chosen.kept_db:.1f} dB at {one.chosen.work:.0%} of the convolutions' time"
-        )
+        _show_points(one)
     for flavour, form in made.forms.items():
         names = f"; fp16 cannot hold the scales of {', '.join(form.kept)}" if form.kept else ""
         typer.echo(f"{flavour}.onnx: {len(form.int8_layers)} convolutions in INT8{names}")
@@ -118,6 +116,21 @@ def _tell(made: "Calibrated") -> None:
             f"wrote {path}; graphs that failed are kept there with the evidence, but not offered. "
             "Try other frames, --plan --keep 55, or fine-tuning, see docs/int8.md"
         )
+
+
+def _show_points(found: "Sensitivity") -> None:
+    """Print the choices of layers that no other beats, least time first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    heads = (f"{found.flavour}: layers", "dB to fp32", "convolutions' time", "weights", "")
+    table = Table(*heads, box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for point in found.points:
+        chosen = "chosen" if point == found.chosen else ""
+        size = f"{point.weight_bytes / 1000:.0f} kB"
+        cells = (str(len(point.layers)), f"{point.kept_db:.1f}", f"{point.work:.0%}", size, chosen)
+        table.add_row(*cells)
+    Console().print(table)
 
 
 def _facts(made: "Calibrated") -> dict[str, object]:

@@ -84,7 +84,7 @@ def _progress(*, shown: bool) -> "Iterator[Callable[[str, int, int | None], None
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from crispstream.calib.collect.walk import masked
+    from crispstream.core.uris import masked
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

@@ -27,6 +27,7 @@ CONTRACT = "bundle.json"
 CERTIFICATE = "certificate.json"
 VERIFICATION = "verification"
 """`judged_by` of a graph that was compared with fp32 and the truth, not with PyTorch alone."""
+FP32_SHA256 = "fp32_sha256"  # key of a certificate's entry: the fp32 graph that this was beside
 
 
 @dataclass(frozen=True)
@@ -177,8 +178,11 @@ class Bundle:
         int8 arithmetic does to a picture. What cannot be read certifies nothing.
         """
         entry = self.certificate_of(graph)
-        enough = graph.precision == "fp32" or entry.get("judged_by") == VERIFICATION
-        return enough and entry.get("passed") is True
+        if entry.get("passed") is not True:
+            return False
+        yardsticks = [g.sha256 for g in self.graphs if g.precision == "fp32"]
+        beside = entry.get(FP32_SHA256) in yardsticks and entry.get("judged_by") == VERIFICATION
+        return graph.precision == "fp32" or beside
 
     def check_frames(self) -> tuple[str, ...]:
         """Return the names of the frames for the re-check on a device; see `file_bytes`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from math import isfinite
 from typing import Any
 
 from crispstream.core.bundle import VERIFICATION
@@ -18,9 +19,13 @@ _DIGITS = 6
 
 
 def reasons_against(
-    judged: Judged, insides: Insides, *, precision: str, synthetic: Sequence[str]
+    judged: Judged, insides: Insides, halves: Insides | None, origin: Sequence[str]
 ) -> list[str]:
-    """Return why a graph may not be certified, [] if it may. fp16 is judged by `insides` too."""
+    """Return why a graph may not be certified, [] if it may.
+
+    `halves` are the fp32 values of what the graph holds in fp16, None if nothing; `origin` is what
+    speaks against the frames that it was calibrated on.
+    """
     drift = judged.largest_colour_drift_levels
     limits = [
         (judged.psnr_loss_db, LARGEST_PSNR_LOSS_DB, "PSNR is {:.3f} dB below fp32"),
@@ -38,14 +43,12 @@ def reasons_against(
         )
     if insides.not_finite:
         found.append(f"{insides.not_finite} values inside are NaN or infinite")
-    if precision == "fp16" and not insides.largest < FP16_SAFE:
+    if halves is not None and not halves.largest < FP16_SAFE:
         found.append(
-            f"{insides.largest_tensor} reaches {insides.largest:.0f}, and fp16 is safe below "
+            f"{halves.largest_tensor} reaches {halves.largest:.0f}, and fp16 is safe below "
             f"{FP16_SAFE:.0f}"
         )
-    if synthetic:
-        found.append(f"it was calibrated on frames that no camera took ({', '.join(synthetic)})")
-    return found
+    return [*found, *origin]
 
 
 def entry_of(
@@ -75,21 +78,17 @@ def entry_of(
         "inside": asdict(insides),
         **extra,
     }
-    return _rounded(content)
-
-
-def _rounded(content: dict[str, Any]) -> dict[str, Any]:
-    """Round figures to digits that mean something; infinite ones, of exact frames, become None.
-
-    JSON has no infinity.
-    """
-    rounded: dict[str, Any] = {}
-    for name, value in content.items():
-        if isinstance(value, dict):
-            rounded[name] = _rounded(value)
-        elif isinstance(value, float):
-            finite = abs(value) != float("inf")
-            rounded[name] = round(value, _DIGITS) if finite else None
-        else:
-            rounded[name] = value
+    rounded: dict[str, Any] = _rounded(content)
     return rounded
+
+
+def _rounded(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
+    """Round figures to digits that mean something; what is not finite becomes None.
+
+    Exact frames have an infinite PSNR, and JSON has no infinity.
+    """
+    if isinstance(value, Mapping):
+        return {name: _rounded(part) for name, part in value.items()}
+    if isinstance(value, float):
+        return round(value, _DIGITS) if isfinite(value) else None
+    return value

@@ -18,6 +18,7 @@ SHIPPED = Path(__file__).resolve().parents[2] / "examples" / "media" / "pairs"
 """The pairs of the kit's sources; a wheel does not carry them."""
 
 LR, HR = "lr", "hr"
+_SMALLEST_PX = 11  # the window of SSIM
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,11 @@ def _pair(folder: Path, name: str) -> Pair:
         raise UsageError(
             f"the truth '{folder / HR / name}' is {hr.shape[1]}x{hr.shape[0]} px, expected "
             f"{SCALE * lr.shape[1]}x{SCALE * lr.shape[0]}: {SCALE} times its frame; cut both alike"
+        )
+    if min(hr.shape[:2]) < _SMALLEST_PX:
+        raise UsageError(
+            f"the truth '{folder / HR / name}' is {hr.shape[1]}x{hr.shape[0]} px, and SSIM needs "
+            f"{_SMALLEST_PX} each way; give larger pairs"
         )
     return Pair(name.removesuffix(".png"), lr, hr)
 

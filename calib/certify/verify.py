@@ -5,6 +5,7 @@ fp32 itself is certified by export's parity with PyTorch; here it is the yardsti
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from crispstream.calib.quantise.graph import GraphView
-from crispstream.calib.quantise.ranges import hash_of_pixels
+from crispstream.calib.quantise.ranges import RANGES_FILE, Ranges, hash_of_pixels, parsed_ranges
 from crispstream.core.bundle import (
     CERTIFICATE,
+    FP32_SHA256,
     SCHEMA,
     VERIFICATION,
     Bundle,
@@ -22,6 +24,7 @@ from crispstream.core.bundle import (
     write_bundle,
 )
 from crispstream.core.errors import BundleError, UsageError
+from crispstream.core.files import sha256_of
 from crispstream.core.pixels import Bytes, pad_reflect, padded_size
 
 from .certificate import entry_of, reasons_against
@@ -47,7 +50,8 @@ class Subject:
     """Precision -> ONNX."""
     entries: Mapping[str, Mapping[str, Any]]
     """Precision -> what the certificate says today."""
-    synthetic: Sequence[str] = ()
+    origin: Sequence[str] = ()
+    """What speaks against its calibration frames, see `against_origin`."""
     frame_hashes: Sequence[str] = ()
     """Calibration frames, see `Ranges`."""
     extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -75,8 +79,7 @@ def subject_of(bundle: Bundle) -> Subject:
     Raises:
         BundleError: if a graph is missing or damaged.
     """
-    ranges = "calibration/ranges.json"
-    about = json.loads(bundle.file_bytes(ranges)) if ranges in bundle.files else {}
+    about = _told_of_ranges(bundle)
     kept = ("int8_layers", "kept_in_float")
     entries = {graph.precision: bundle.certificate_of(graph) for graph in bundle.graphs}
     return Subject(
@@ -84,8 +87,8 @@ def subject_of(bundle: Bundle) -> Subject:
         bundle.size_multiple,
         {graph.precision: bundle.graph_bytes(graph) for graph in bundle.graphs},
         entries,
-        tuple(about.get("synthetic", ())),
-        tuple(about.get("frame_hashes", ())),
+        against_origin(None if about is None else about.synthetic),
+        () if about is None else about.frame_hashes,
         {p: {k: e[k] for k in kept if k in e} for p, e in entries.items()},
     )
 
@@ -139,6 +142,24 @@ def payload_of(bundle: Bundle) -> dict[str, bytes]:
     return payload | {name: bundle.file_bytes(name) for name in others}
 
 
+def _told_of_ranges(bundle: Bundle) -> Ranges | None:
+    """Return what a bundle keeps of its calibration, None where that cannot be read."""
+    if RANGES_FILE not in bundle.files:
+        return None
+    with suppress(KeyError, TypeError, ValueError, AttributeError):
+        return parsed_ranges(json.loads(bundle.file_bytes(RANGES_FILE)))
+    return None
+
+
+def against_origin(synthetic: Sequence[str] | None) -> tuple[str, ...]:
+    """Return why calibration frames certify nothing: None is not known, () is from cameras."""
+    if synthetic is None:
+        return ("it is not known what it was calibrated on",)
+    if synthetic:
+        return (f"it was calibrated on frames that no camera took ({', '.join(synthetic)})",)
+    return ()
+
+
 def _refuse_calibrated(subject: Subject, pairs: Pairs) -> None:
     used = set(subject.frame_hashes)
     for pair in pairs.pairs:
@@ -160,14 +181,16 @@ def _entry(
     data = subject.graphs[precision]
     view = GraphView(data)
     frames = [pair.frame for pair in pairs]
-    if precision == "fp16":
-        insides = look_inside(fp32, tensors_in_halves(fp32, view), frames, literally=False)
-    else:
-        literally = precision == "int8"
-        insides = look_inside(view, view.float_tensors(), frames, literally=literally)
-    synthetic = subject.synthetic if precision.startswith("int8") else ()
-    reasons = reasons_against(judged, insides, precision=precision, synthetic=synthetic)
-    extra = dict(subject.extra.get(precision, {}))
+    narrow = tensors_in_halves(fp32, view) if precision != "int8-cpu" else []
+    halves = look_inside(fp32, narrow, frames, literally=False) if narrow else None
+    insides = look_inside(view, view.float_tensors(), frames, literally=precision == "int8")
+    origin = subject.origin if precision.startswith("int8") else ()
+    reasons = reasons_against(judged, insides, halves, origin)
+    extra: dict[str, Any] = {
+        **subject.extra.get(precision, {}),
+        FP32_SHA256: sha256_of(subject.graphs["fp32"]),
+        "largest_in_fp16": None if halves is None else halves.largest,
+    }
     if precision == "fp16":
         extra |= _parity(subject.entries.get(precision, {}))
     if precision == "int8-cpu":

@@ -11,10 +11,10 @@ import numpy as np
 
 from crispstream.core.errors import UsageError
 from crispstream.core.files import IMAGE_EXTENSIONS, refuse_to_replace, sha256_of
+from crispstream.core.uris import masked
 from crispstream.runtime.stream.source import open_source
 
 from .sets import KIND, MANIFEST, UNFINISHED, is_set
-from .walk import masked
 
 _TIFF = (".tif", ".tiff")
 _PNG_DEPTH_AT = 24

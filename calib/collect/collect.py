@@ -17,6 +17,7 @@ import numpy as np
 
 from crispstream.core.errors import CrispstreamError, SinkError, SourceError, UsageError
 from crispstream.core.files import write_atomically
+from crispstream.core.uris import masked
 
 from .candidates import Candidate, CandidateStore
 from .checks import check_apart, check_place, check_source, mark_of
@@ -32,7 +33,7 @@ from .sets import (
     SetSource,
     write_manifest,
 )
-from .walk import OnFrame, Walk, masked
+from .walk import OnFrame, Walk
 
 CANDIDATES_A_FRAME = 4
 """So many candidates at most are kept on disk for each frame of the set."""

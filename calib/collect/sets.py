@@ -126,6 +126,8 @@ class CalibrationSet:
             FrameError: if it is not 8 bits a channel, three channels.
         """
         file = self.path / frame.file
+        if not file.resolve().is_relative_to(self.path.resolve()):
+            raise SourceError(f"'{file}' leads out of the set; do not use a set that asks for that")
         try:
             data = file.read_bytes()
         except OSError as error:
@@ -217,8 +219,14 @@ def _frame(entry: Mapping[str, Any]) -> SetFrame:
     if pure.is_absolute() or ".." in pure.parts:
         raise ValueError(f"'{frame.file}' leads out of the set")
     lacking = [name for name in Figures._fields if not isinstance(frame.figures[name], int | float)]
-    if lacking or not isinstance(frame.sha256, str):
-        raise ValueError(f"a figure or the hash of '{frame.file}' is no number or text")
+    texts = frame.sha256, frame.source
+    whole = frame.width, frame.height
+    if (
+        lacking
+        or not all(isinstance(text, str) for text in texts)
+        or not all(isinstance(number, int) for number in whole)
+    ):
+        raise ValueError(f"what it says of '{frame.file}' is no number or text")
     return frame
 
 

@@ -3,7 +3,6 @@
 Shape letters: H height, W width, C channels in BGR order. Sizes are in pixels.
 """
 
-import re
 from collections.abc import Callable
 from contextlib import closing
 
@@ -22,15 +21,6 @@ _DIGITS = 4
 
 OnFrame = Callable[[str, int, int | None], None]
 """Called with a source, the frames seen of it and the frames it says that it has."""
-
-
-def masked(uri: str) -> str:
-    """Return a source's name as it may be written down: user and password are left out.
-
-    >>> masked("rtsp://admin:secret@10.0.0.7/stream"), masked("clips/a@b.mp4")
-    ('rtsp://***@10.0.0.7/stream', 'clips/a@b.mp4')
-    """
-    return re.sub(r"(?<=://)[^/]*@", "***@", uri)
 
 
 def is_synthetic(uri: str) -> bool:

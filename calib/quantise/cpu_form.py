@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from .graph import OUTPUT, GraphView, Node
+from .graph import OUTPUT, Array, GraphView, Node
 from .methods import Range
 from .ranges import Ranges
 from .rewrite import Rewriter
@@ -20,6 +20,7 @@ WEIGHT_LEVELS = 64
 """Largest quantised magnitude of a weight: 7 bits."""
 
 _STEPS = 255
+_LARGEST_BIAS = 2**30  # as INT32, with room for what is added to it
 
 
 def tensors_to_measure(view: GraphView, layers: Collection[str]) -> list[str]:
@@ -102,8 +103,7 @@ def _read_quantised(rewriter: Rewriter, reader: Node, tensor: str, ranges: Range
 def _quantise_constants(rewriter: Rewriter, view: GraphView, node: Node, span: Range) -> None:
     """Put weights and bias of a convolution behind DequantizeLinear."""
     weights = view.constants[node.input[1]]
-    amax = amax_per_channel(weights)
-    scales = np.where(amax > 0, amax / WEIGHT_LEVELS, 1).astype(np.float32)
+    scales = _weight_scales(view, node, span)
     whole = np.clip(np.round(weights / scales[:, None, None, None]), -WEIGHT_LEVELS, WEIGHT_LEVELS)
     copy = rewriter.node(node.name)
     inputs = [
@@ -114,15 +114,22 @@ def _quantise_constants(rewriter: Rewriter, view: GraphView, node: Node, span: R
     if len(node.input) < 3:
         return
     both = scales * _scale(span)
-    limits = np.iinfo(np.int32)
     bias = np.round(view.constants[node.input[2]].astype(np.float64) / both)
     inputs = [
-        rewriter.constant(
-            f"{node.name}.bias_int32", np.clip(bias, limits.min, limits.max).astype(np.int32)
-        ),
+        rewriter.constant(f"{node.name}.bias_int32", bias.astype(np.int32)),
         rewriter.constant(f"{node.name}.bias_scale", both),
     ]
     copy.input[2] = rewriter.add("DequantizeLinear", inputs, f"{node.name}.bias", axis=0)
+
+
+def _weight_scales(view: GraphView, node: Node, span: Range) -> Array:
+    """Return a scale for each output channel, coarser where its bias would not fit INT32."""
+    amax = amax_per_channel(view.constants[node.input[1]])
+    scales = np.where(amax > 0, amax / WEIGHT_LEVELS, 1)
+    if len(node.input) > 2:
+        bias = np.abs(view.constants[node.input[2]].astype(np.float64))
+        scales = np.maximum(scales, bias / (_LARGEST_BIAS * float(_scale(span))))
+    return np.asarray(scales, np.float32)
 
 
 def _shuffle_bytes(rewriter: Rewriter, view: GraphView) -> None:

@@ -7,8 +7,8 @@ import numpy.typing as npt
 from crispstream.core.errors import UsageError
 
 BINS = 8192
-"""Over -reach to +reach. Reach is less than twice the largest value, so that at least sixteen
-bins lie in each step of symmetric INT8."""
+"""Over -reach to +reach. Reach is less than about twice the largest value, so that at least
+sixteen bins lie in each step of symmetric INT8 over the full range."""
 
 _INSIDE = 0.9999  # OpenCV takes the bounds as fp32, and the last one is outside
 

@@ -20,15 +20,18 @@ from .graph import INPUT, GraphView
 
 Floats = npt.NDArray[np.float32]
 
-TOGETHER_BYTES = 600 << 20
+TOGETHER_BYTES = 300 << 20
 """Tensors handed out by one run may take so much."""
 
 
-def session_of(onnx_bytes: bytes, *, literally: bool = False, threads: int = 0) -> Any:  # noqa: ANN401
+def session_of(
+    onnx_bytes: bytes, *, literally: bool = False, threads: int = 0, arena: bool = False
+) -> Any:  # noqa: ANN401
     """Start ONNX Runtime on the CPU.
 
     `literally`: each Q/DQ pair is computed as it stands, around floating-point operators, and not
     fused into integer ones: that is how TensorRT's flavour is judged. `threads` 0 is all cores.
+    `arena` keeps memory between runs as the runtime does: for measuring speed.
 
     Raises:
         EngineError: if ONNX Runtime refuses the graph.
@@ -37,6 +40,9 @@ def session_of(onnx_bytes: bytes, *, literally: bool = False, threads: int = 0) 
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # An arena keeps what the largest run ever took, in each session: beyond any bound for large
+    # frames.
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
     if literally:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
@@ -67,20 +73,25 @@ class Observer:
         self._view = view
         self._names = list(names)
         self._literally = literally
-        self._groups: list[tuple[list[str], Any]] = []
+        self._sessions: dict[tuple[str, ...], Any] = {}
+        self._shapes: dict[tuple[int, int], dict[str, tuple[int, ...]]] = {}
 
     def tensors(self, frame_hwc: Bytes) -> Iterator[tuple[str, Floats]]:
         """Yield (name, values in fp32) of each tensor for one frame [H,W,3]."""
-        if not self._groups:
-            self._groups = self._grouped(frame_hwc)
-        for names, session in self._groups:
-            found = session.run(names, {INPUT: frame_hwc[None]})
+        for names in self._grouped(frame_hwc):
+            found = self._session(names).run(names, {INPUT: frame_hwc[None]})
             for name in names:
                 yield name, np.asarray(found.pop(0), np.float32)
 
-    def _grouped(self, frame_hwc: Bytes) -> list[tuple[list[str], Any]]:
+    def _session(self, names: tuple[str, ...]) -> Any:  # noqa: ANN401
+        if names not in self._sessions:
+            graph = with_outputs(self._view, names)
+            self._sessions[names] = session_of(graph, literally=self._literally)
+        return self._sessions[names]
+
+    def _grouped(self, frame_hwc: Bytes) -> list[tuple[str, ...]]:
         """Share the tensors out over runs, each within `TOGETHER_BYTES` on such a frame."""
-        shapes = self._view.shapes(frame_hwc.shape[1], frame_hwc.shape[0])
+        shapes = self._shapes_for(frame_hwc.shape[1], frame_hwc.shape[0])
         groups: list[list[str]] = []
         room = 0
         for name in self._names:
@@ -90,7 +101,9 @@ class Observer:
                 room = TOGETHER_BYTES
             groups[-1].append(name)
             room -= size
-        return [
-            (names, session_of(with_outputs(self._view, names), literally=self._literally))
-            for names in groups
-        ]
+        return [tuple(names) for names in groups]
+
+    def _shapes_for(self, width: int, height: int) -> dict[str, tuple[int, ...]]:
+        if (width, height) not in self._shapes:
+            self._shapes[width, height] = self._view.shapes(width, height)
+        return self._shapes[width, height]

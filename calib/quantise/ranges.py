@@ -21,6 +21,9 @@ from .observe import Observer
 from .placement import SCHEMA, read_json
 
 KIND = "ranges"
+RANGES_FILE = "calibration/ranges.json"
+"""Where a bundle keeps them."""
+
 _REVISION = 1  # raised when the same frames would give other ranges, so that caches miss
 
 _OF_ZEROS = Range(1.0, 0.0, 1.0)  # a tensor that is always zero is exact in any range
@@ -72,7 +75,7 @@ def read_ranges(path: Path, graph_sha256: str) -> Ranges:
     """
     content = read_json(path, KIND, "calibration/ranges.json of a calibrated bundle")
     try:
-        ranges = _parsed(content)
+        ranges = parsed_ranges(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"'{path}' holds no ranges ({error!r}); measure them again") from error
     if ranges.graph_sha256 not in (None, graph_sha256):
@@ -120,7 +123,7 @@ def cached(digest: str, make: Callable[[], Ranges]) -> tuple[Ranges, bool]:
     """Return the ranges of this digest, made only if they are not kept; and whether they were."""
     path = cache_folder() / f"{digest}.json"
     try:
-        return _parsed(json.loads(path.read_text(encoding="utf-8"))), True
+        return parsed_ranges(json.loads(path.read_text(encoding="utf-8"))), True
     except (OSError, KeyError, TypeError, ValueError, AttributeError):
         pass  # not there, or damaged: made again
     ranges = make()
@@ -141,7 +144,12 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "crispstream" / "ranges"
 
 
-def _parsed(content: Mapping[str, Any]) -> Ranges:
+def parsed_ranges(content: Mapping[str, Any]) -> Ranges:
+    """Return the ranges in the content of ranges.json.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: if it is not that.
+    """
     tensors = {
         str(name): Range(float(r["amax"]), float(r["low"]), float(r["high"]))
         for name, r in content["tensors"].items()

@@ -41,8 +41,7 @@ _DRIFT_TERMS = {
     "standard deviation of its grey levels, sharpness that of its Laplacian over contrast, "
     "texture the mean gradient, noise the standard deviation of what edges and slopes leave.",
     "outside": "a figure lies beyond the range it had over the calibration set by more than a "
-    "quarter of that range and a small allowance. INT8 arithmetic then works on values it was "
-    "not fitted to.",
+    "margin. INT8 arithmetic then works on values it was not fitted to.",
 }
 
 

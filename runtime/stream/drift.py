@@ -23,7 +23,10 @@ SECONDS_BETWEEN = 1
 
 MARGIN = 0.25
 """How far beyond the calibrated range is still inside: this share of the range's width, plus the
-figure's allowance."""
+figure's allowance. At most half of the low end and `MOST_ALLOWANCES` above the high one, or the
+margin of a set that covers much would swallow night, blur and glare."""
+
+MOST_ALLOWANCES = 4
 
 # About what a figure varies by within one clip of a steady camera: a set of a single scene has a
 # narrower range than that.
@@ -158,14 +161,17 @@ class _Watched:
     def __init__(self, figure: str, low: float, high: float) -> None:
         self.figure = figure
         self._low, self._high = low, high
-        self._margin = MARGIN * (high - low) + float(getattr(_ALLOWANCES, figure))
+        allowance = float(getattr(_ALLOWANCES, figure))
+        margin = MARGIN * (high - low) + allowance
+        self._least = max(low - margin, low / 2)
+        self._most = high + min(margin, MOST_ALLOWANCES * allowance)
         self._lowest, self._highest = inf, -inf
         self._outside = 0
 
     def see(self, value: float) -> Departure | None:
         self._lowest = min(self._lowest, value)
         self._highest = max(self._highest, value)
-        if self._low - self._margin <= value <= self._high + self._margin:
+        if self._least <= value <= self._most:
             return None
         self._outside += 1
         return Departure(self.figure, value, self._low, self._high)

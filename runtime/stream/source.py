@@ -7,6 +7,7 @@ from typing import Protocol
 from crispstream.core.clock import Clock, monotonic_ns
 from crispstream.core.errors import UsageError
 from crispstream.core.files import IMAGE_EXTENSIONS
+from crispstream.core.uris import masked
 from crispstream.runtime.frame import Frame, StreamInfo
 
 
@@ -52,8 +53,8 @@ def open_source(
         return SynthSource(uri, clock)
     if "://" in uri:
         raise UsageError(
-            f"'{uri}' is no kind of source known here; give a video file, an image, a folder of "
-            "images, or synth://pattern"
+            f"'{masked(uri)}' is no kind of source known here; give a video file, an image, a "
+            "folder of images, or synth://pattern"
         )
     path = Path(uri)
     if not path.exists():

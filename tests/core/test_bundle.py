@@ -7,6 +7,7 @@ import pytest
 
 from crispstream.core.bundle import (
     CERTIFICATE,
+    FP32_SHA256,
     VERIFICATION,
     Bundle,
     Graph,
@@ -151,11 +152,22 @@ PARITY = "parity with PyTorch"
 def judged(tmp_path, precision, certificate):
     """A bundle of one graph, and its certificate as text or made from the entry of the graph."""
     graph = replace(PLAN.graphs[0], precision=precision)
-    plain = write_bundle(tmp_path / "plain", replace(PLAN, graphs=(graph,)), PAYLOAD)
+    fp32 = replace(graph, precision="fp32", file="exact.onnx")
+    payload = {**PAYLOAD, "exact.onnx": b"exact"}
+    graphs = (graph,) if precision == "fp32" else (graph, fp32)
+    plain = write_bundle(tmp_path / "plain", replace(PLAN, graphs=graphs), payload)
+    if isinstance(certificate, dict) and certificate:
+        certificate = {FP32_SHA256: plain.graph("fp32").sha256, **certificate}
     if not isinstance(certificate, bytes):
         told = {"graphs": {plain.graph(precision).sha256: certificate}}
         certificate = json.dumps(told).encode()
-    return write_bundle(tmp_path / "judged", plain, {**PAYLOAD, CERTIFICATE: certificate})
+    return write_bundle(tmp_path / "judged", plain, {**payload, CERTIFICATE: certificate})
+
+
+def test_a_certificate_beside_another_fp32_graph_certifies_nothing(tmp_path):
+    entry = {"judged_by": VERIFICATION, "passed": True, FP32_SHA256: "5" * 64}
+    bundle = judged(tmp_path, "int8", entry)
+    assert not bundle.certified(bundle.graph("int8"))
 
 
 @pytest.mark.parametrize(

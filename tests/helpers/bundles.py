@@ -5,7 +5,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from crispstream.core.bundle import CERTIFICATE, VERIFICATION, Bundle, Graph, write_bundle
+from crispstream.core.bundle import (
+    CERTIFICATE,
+    FP32_SHA256,
+    VERIFICATION,
+    Bundle,
+    Graph,
+    write_bundle,
+)
 from crispstream.core.files import sha256_of
 
 from .graphs import OPSET, nearest_x4, small_net
@@ -71,13 +78,11 @@ def write_tiny_bundle(
 
 
 def _certificate(bundle: Bundle, entries: Mapping[str, Mapping[str, Any]]) -> bytes:
-    told = {
-        bundle.graph(precision).sha256: {
-            "precision": precision,
-            "judged_by": VERIFICATION,
-            "passed": True,
-            **figures,
-        }
-        for precision, figures in entries.items()
-    }
+    fp32 = [graph.sha256 for graph in bundle.graphs if graph.precision == "fp32"]
+    told = {}
+    for precision, figures in entries.items():
+        entry = {"precision": precision, "judged_by": VERIFICATION, "passed": True, **figures}
+        if entry["judged_by"] == VERIFICATION and fp32:
+            entry = {FP32_SHA256: fp32[0], **entry}
+        told[bundle.graph(precision).sha256] = entry
     return json.dumps({"schema": 1, "graphs": told}).encode()

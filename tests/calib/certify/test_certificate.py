@@ -37,15 +37,12 @@ INSIDES = Insides(
 )
 
 
-def reasons(precision="int8", synthetic=(), insides=INSIDES, **figures):
-    return reasons_against(
-        replace(JUDGED, **figures), insides, precision=precision, synthetic=synthetic
-    )
+def reasons(insides=INSIDES, halves=INSIDES, origin=(), **figures):
+    return reasons_against(replace(JUDGED, **figures), insides, halves, origin)
 
 
 def test_what_is_within_every_limit_is_certified():
-    for precision in ("fp16", "int8", "int8-cpu"):
-        assert reasons(precision) == []
+    assert reasons() == reasons(halves=None) == []
 
 
 @pytest.mark.parametrize(
@@ -83,29 +80,23 @@ def test_what_is_no_figure_is_refused(name, value):
     assert len(reasons(**{name: value})) == 1
 
 
-@pytest.mark.parametrize("precision", ["fp16", "int8", "int8-cpu"])
-def test_one_value_that_is_no_number_is_too_many(precision):
+def test_one_value_that_is_no_number_is_too_many():
     odd = replace(INSIDES, not_finite=1)
-    assert reasons(precision, insides=odd) == ["1 values inside are NaN or infinite"]
+    assert reasons(insides=odd) == ["1 values inside are NaN or infinite"]
 
 
-def test_fp16_is_judged_by_ranges_and_int8_is_not():
+def test_what_fp16_holds_is_judged_by_ranges_and_the_rest_is_not():
     below = replace(INSIDES, largest=float(np.nextafter(16_000, 0)))
     at = replace(INSIDES, largest=16_000.0)
-    assert reasons("fp16", insides=below) == []
-    assert reasons("fp16", insides=at) == [
-        "/tail/Conv_output_0 reaches 16000, and fp16 is safe below 16000"
-    ]
-    assert reasons("int8", insides=at) == reasons("int8-cpu", insides=at) == []
-
-
-def test_synthetic_frames_certify_nothing():
-    (found,) = reasons(synthetic=("synth://a", "noise.png"))
-    assert found == "it was calibrated on frames that no camera took (synth://a, noise.png)"
+    assert reasons(halves=below) == []
+    assert reasons(halves=at) == ["/tail/Conv_output_0 reaches 16000, and fp16 is safe below 16000"]
+    assert reasons(insides=at) == reasons(insides=at, halves=None) == []
 
 
 def test_every_reason_is_given():
-    assert len(reasons(psnr_loss_db=1, ssim_loss=1, largest_colour_drift_levels=1)) == 3
+    figures = {"psnr_loss_db": 1, "ssim_loss": 1, "largest_colour_drift_levels": 1}
+    assert reasons(origin=("why",), **figures)[-1] == "why"
+    assert len(reasons(origin=("why",), **figures)) == 4
 
 
 def entry(found=(), precision="int8", judged=JUDGED, **extra):

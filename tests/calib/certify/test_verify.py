@@ -10,14 +10,20 @@ import pytest
 
 from crispstream.calib.certify import judge, speed
 from crispstream.calib.certify import verify as stage
-from crispstream.calib.certify.verify import subject_of, verify, write_verified
-from crispstream.calib.quantise.ranges import hash_of_pixels
+from crispstream.calib.certify.verify import (
+    against_origin,
+    subject_of,
+    verify,
+    write_verified,
+)
+from crispstream.calib.quantise.graph import GraphView
+from crispstream.calib.quantise.ranges import hash_of_pixels, ranges_as_json
 from crispstream.core.bundle import CERTIFICATE, Bundle, write_bundle
 from crispstream.core.errors import BundleError, EngineError, UsageError
 from tests.helpers.bundles import write_tiny_bundle
 from tests.helpers.graphs import edge_like
 from tests.helpers.pictures import soft_picture
-from tests.helpers.sets import edge_graphs
+from tests.helpers.sets import edge_graphs, made_up_ranges
 
 BY_EXPORT = {"judged_by": "parity with PyTorch", "psnr_db": 76.0}
 GRAPHS = edge_graphs()
@@ -165,8 +171,8 @@ def test_tensorrts_graph_is_computed_as_it_stands_and_the_cpus_as_it_runs(
 def test_speed_is_that_of_the_graph_over_that_of_fp32(monkeypatch):
     clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
 
-    def session_that_takes(seconds, *, threads):
-        assert threads == 1
+    def session_that_takes(seconds, *, threads, arena):
+        assert (threads, arena) == (1, True)
 
         def run(names, feed):
             clock.now += seconds
@@ -190,8 +196,8 @@ def test_only_the_cpus_graph_has_a_speed(tmp_path, pairs):
 def test_static_graphs_are_verified_at_their_size(tmp_path, pairs):
     graphs = {"fp32": edge_like(16, 24), "int8-cpu": edge_like(16, 24)}
     found = verified(write_tiny_bundle(tmp_path / "b", graphs, judged={"fp32": BY_EXPORT}), pairs)
-    assert found.passed
     assert found.entries["int8-cpu"]["psnr_to_fp32_db"] is None  # exact
+    assert found.entries["int8-cpu"]["reason"] == "it is not known what it was calibrated on"
 
 
 def test_a_pair_that_was_calibrated_with_is_refused(bundle, pairs):
@@ -204,18 +210,40 @@ def test_a_pair_that_was_calibrated_with_is_refused(bundle, pairs):
 def test_synthetic_calibration_fails_int8_and_not_fp16(tmp_path, pairs):
     graphs = {**GRAPHS, "int8-cpu": edge_like()}
     bundle = write_tiny_bundle(tmp_path / "b", graphs, judged={"fp32": BY_EXPORT})
-    entries = verify(replace(subject_of(bundle), synthetic=("synth://",)), pairs).entries
+    against = against_origin(("synth://",))
+    entries = verify(replace(subject_of(bundle), origin=against), pairs).entries
     assert entries["fp16"]["passed"]
     assert "no camera took (synth://)" in entries["int8-cpu"]["reason"]
 
 
 def test_what_calibration_left_in_the_bundle_is_read(bundle, tmp_path):
-    about = {"synthetic": ["synth://"], "frame_hashes": ["0123456789abcdef"]}
+    hashes = ("0123456789abcdef",)
+    ranges = replace(
+        made_up_ranges(GraphView(edge_like())), synthetic=("synth://",), frame_hashes=hashes
+    )
+    subject = subject_of(with_ranges(bundle, tmp_path / "full", ranges_as_json(ranges)))
+    assert subject.origin == against_origin(("synth://",))
+    assert subject.frame_hashes == hashes
+
+
+@pytest.mark.parametrize("about", [{}, [], None, {"tensors": 3}])
+def test_ranges_that_cannot_be_read_are_not_known(bundle, tmp_path, about):
+    subject = subject_of(with_ranges(bundle, tmp_path / "odd", about))
+    assert subject.origin == ("it is not known what it was calibrated on",)
+
+
+def with_ranges(bundle, folder, about):
     payload = {f"{graph.precision}.onnx": bundle.graph_bytes(graph) for graph in bundle.graphs}
     payload["calibration/ranges.json"] = json.dumps(about).encode()
-    subject = subject_of(write_bundle(tmp_path / "full", bundle, payload))
-    assert subject.synthetic == ("synth://",)
-    assert subject.frame_hashes == ("0123456789abcdef",)
+    return write_bundle(folder, bundle, payload)
+
+
+def test_what_int8_holds_in_fp16_is_judged_by_ranges_too(tmp_path, pairs):
+    loud = {n: with_weights(d, "up_b", lambda b: b + 20_000) for n, d in GRAPHS.items()}
+    graphs = {n: with_weights(d, "gate_b", lambda b: b - 10_000) for n, d in loud.items()}
+    graphs = {"fp32": graphs["fp32"], "int8": graphs["fp16"]}
+    found = verified(write_tiny_bundle(tmp_path / "b", graphs, judged={"fp32": BY_EXPORT}), pairs)
+    assert "fp16 is safe below 16000" in found.entries["int8"]["reason"]
 
 
 def test_a_tampered_graph_is_not_judged(bundle):

@@ -11,9 +11,9 @@ from crispstream.calib.collect import walk
 from crispstream.calib.collect.collect import Request, collect
 from crispstream.calib.collect.coverage import change, thumbnail
 from crispstream.calib.collect.sets import UNFINISHED, CalibrationSet
-from crispstream.calib.collect.walk import masked
 from crispstream.core.errors import SinkError, UsageError
 from crispstream.core.figures import FrameMeter
+from crispstream.core.uris import masked
 from crispstream.runtime.stream.source import open_source
 from tests.helpers.media import write_video, write_with_a_hole
 from tests.helpers.pictures import soft_picture, write_picture

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 
 from crispstream.core.figures import FrameMeter
 from crispstream.core.pixels import Bytes
+from crispstream.runtime.engine.choose import find_model
 from crispstream.runtime.frame import Frame
 from crispstream.runtime.stream.drift import (
     Departure,
@@ -161,3 +163,25 @@ def test_bundles_without_ranges_are_not_watched(statistics: dict[str, object]) -
 def test_a_figure_without_a_range_is_left_out() -> None:
     figures = {"noise": None, "contrast": {"low": 1, "high": 2, "mean": 1.5}}
     assert calibrated_ranges({"figures": figures}) == {"contrast": (1.0, 2.0)}
+
+
+@pytest.mark.parametrize("name", ["edge-n", "edge-s"])
+def test_what_no_shipped_model_was_calibrated_for_is_outside(name):
+    """The shipped sets cover day and night, so their ranges are wide."""
+    bundle = find_model(name)
+    ranges = calibrated_ranges(bundle.input_statistics)
+    png = np.frombuffer(bundle.file_bytes("check/road.png"), np.uint8)
+    picture = np.asarray(cv2.imdecode(png, cv2.IMREAD_COLOR), np.uint8)
+    strange = {
+        "covered": np.zeros_like(picture),
+        "blinded": np.full_like(picture, 255),
+        "out of focus": cv2.GaussianBlur(picture, (0, 0), 8),
+        "noisy": np.random.default_rng(0).integers(0, 256, picture.shape, np.uint8),
+    }
+    for what, frame in strange.items():
+        watch = DriftWatch(ranges, lambda departures: None)
+        watch(Frame(frame, 0, 0, Fraction(1, 25), 0))
+        assert watch.drift().outside == 1, what
+    watch = DriftWatch(ranges, lambda departures: None)
+    watch(Frame(picture, 0, 0, Fraction(1, 25), 0))
+    assert watch.drift().outside == 0
