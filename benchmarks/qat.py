@@ -20,6 +20,7 @@ from common import MODELS, ROOT, Limit, arguments, publish, result
 from quality import real, synthetic
 from torch import Tensor, nn
 
+from crispstream.core.int8 import FLAVOURS
 from crispstream.core.metrics import mean_of, psnr_db, ssim
 from crispstream.core.pixels import Bytes
 from crispstream.runtime.stream.source import open_source
@@ -29,7 +30,7 @@ from crispstream.train.loop import train
 from crispstream.train.models.blocks import fuse_convolutions
 from crispstream.train.placement import read_placement
 from crispstream.train.qat import quantised_copy
-from crispstream.train.recipes.recipe import FLAVOURS, Recipe, recipe_as_dict
+from crispstream.train.recipes.recipe import Recipe, recipe_as_dict
 from crispstream.train.recipes.registry import build_recipe, with_steps
 from crispstream.train.restoring import restoring
 

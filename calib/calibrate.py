@@ -9,6 +9,7 @@ from typing import Any
 from crispstream.core.bundle import CERTIFICATE, Bundle, Graph, check_free, write_bundle
 from crispstream.core.errors import UsageError
 from crispstream.core.files import sha256_of
+from crispstream.core.int8 import FLAVOURS
 
 from .card import card_with_int8
 from .certify.pairs import Pairs
@@ -27,7 +28,6 @@ from .quantise.feed import check_set, frames_for
 from .quantise.graph import GraphView
 from .quantise.methods import METHODS
 from .quantise.placement import (
-    FLAVOURS,
     Plan,
     default_plan,
     layers_of,

@@ -10,6 +10,7 @@ import numpy as np
 
 from crispstream.core.errors import UsageError
 from crispstream.core.files import write_atomically
+from crispstream.core.int8 import module_path
 from crispstream.core.pixels import SCALE, Bytes
 
 from .certify.certificate import (
@@ -21,7 +22,7 @@ from .certify.judge import restorer_of
 from .certify.pairs import Fitted, Pairs, fitted
 from .certify.shown import number, reasons_of, rows_of
 from .layout import embedded, page, section, table, terms
-from .plots import layers_chart, points_plot, short_name
+from .plots import layers_chart, points_plot
 from .quantise.graph import GraphView
 from .quantise.sensitivity import Sensitivity
 
@@ -118,7 +119,7 @@ def _sensitivity(found: Sensitivity) -> str:
 def _layers(made: "Calibrated") -> str:
     chosen = {flavour: set(form.int8_layers) for flavour, form in made.forms.items()}
     rows = [
-        (short_name(name), *("INT8" if name in names else "-" for names in chosen.values()), span)
+        (module_path(name), *("INT8" if name in names else "-" for names in chosen.values()), span)
         for name, span in _spans(made)
     ]
     head = ("convolution", *chosen, "range of its input")

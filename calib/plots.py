@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
+from crispstream.core.int8 import module_path
+
 from .quantise.sensitivity import LayerLoss, Point, Sensitivity
 
 _HEIGHT_PX = 284
@@ -81,27 +83,12 @@ def layers_chart(losses: Sequence[LayerLoss], chosen: Sequence[str]) -> str:
         width = 40 * max(0.0, 90 - loss.kept_db) / max(1.0, longest)
         style = "work" if loss.name in chosen else "pale"
         parts.append(
-            f'<text class="name" x="0" y="{down + 17}">{escape(short_name(loss.name))}</text>'
+            f'<text class="name" x="0" y="{down + 17}">{escape(module_path(loss.name))}</text>'
             f'<rect class="{style}" x="45%" y="{down + 5}" width="{width:.2f}%" height="16"/>'
             f'<text class="value" x="100%" y="{down + 17}" text-anchor="end">'
             f"{loss.kept_db:.1f} dB</text>"
         )
     return _svg("Quality kept with one layer in INT8", _ROW_PX * len(losses), parts)
-
-
-def short_name(node: str) -> str:
-    """Return a node's name without what each part repeats of the one before.
-
-    >>> short_name("/network/deblur/blocks/blocks.0/first/Conv")
-    'network.deblur.blocks.0.first'
-    """
-    parts: list[str] = []
-    for part in node.strip("/").removesuffix("/Conv").split("/"):
-        if parts and part.startswith(f"{parts[-1]}."):
-            parts[-1] = part
-        else:
-            parts.append(part)
-    return ".".join(parts)
 
 
 def _span(values: Sequence[float], margin: float = 1.0) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from torch import nn
 
 from crispstream.core.errors import TrainError, UsageError
 from crispstream.core.files import write_json_atomically
+from crispstream.core.int8 import module_path
 from crispstream.core.registry import did_you_mean
 
 from .models.blocks import fuse_convolutions
@@ -147,20 +148,6 @@ def read_placement(folder: Path, flavour: str, model: str) -> Placement:
             raise UsageError(f"'{folder / PLAN}' names '{node}' twice; name each layer once")
         ranges[path] = _in_unit_of(network, path, _range(plan, measured, node, folder))
     return Placement(flavour, ranges, plan, measured)
-
-
-def module_path(node: str) -> str:
-    """Return the path of the module that an exported node was traced in.
-
-    >>> module_path("/head/Conv"), module_path("/a/b/b.0/b.0.1/Conv")
-    ('head', 'a.b.0.1')
-    """
-    parts: list[str] = []
-    for part in node.strip("/").split("/")[:-1]:
-        if parts and part.startswith(parts[-1] + "."):
-            parts.pop()  # inside a list of modules the exporter writes the list's name again
-        parts.append(part)
-    return ".".join(parts)
 
 
 def _read(path: Path, kind: str) -> dict[str, Any]:

@@ -17,14 +17,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from crispstream.core.int8 import WEIGHT_LEVELS
+
 from .models.blocks import RepConv, fuse_convolutions
 from .placement import Grid, Placement
 from .recipes.recipe import Recipe
 from .task import Training
-
-WEIGHT_STEPS = {"int8": 127, "int8-cpu": 64}
-"""Steps from 0 to a channel's largest weight. Seven bits on the CPU: where there is no VNNI, sums
-of two products are kept in 16 bits, and eight would overflow them."""
 
 
 class QuantisedConv(nn.Conv2d):
@@ -73,7 +71,7 @@ def quantised_copy(network: nn.Module, placement: Placement) -> nn.Module:
         conv = deployed.get_submodule(path)
         assert isinstance(conv, nn.Conv2d)  # the placement was read for this network
         grid = measured.grid(placement.flavour)
-        deployed.set_submodule(path, QuantisedConv(conv, grid, WEIGHT_STEPS[placement.flavour]))
+        deployed.set_submodule(path, QuantisedConv(conv, grid, WEIGHT_LEVELS[placement.flavour]))
     return deployed
 
 

@@ -10,14 +10,16 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from crispstream.core.int8 import WEIGHT_LEVELS
+
 from .graph import OUTPUT, Array, GraphView, Node
 from .methods import Range
 from .ranges import Ranges
 from .rewrite import Rewriter
 from .tensorrt_form import Form, amax_per_channel, skip_sides_of
 
-WEIGHT_LEVELS = 64
-"""Largest quantised magnitude of a weight: 7 bits."""
+LEVELS = WEIGHT_LEVELS["int8-cpu"]
+"""Largest quantised magnitude of a weight."""
 
 _STEPS = 255
 _LARGEST_BIAS = 2**30  # as INT32, with room for what is added to it
@@ -104,7 +106,7 @@ def _quantise_constants(rewriter: Rewriter, view: GraphView, node: Node, span: R
     """Put weights and bias of a convolution behind DequantizeLinear."""
     weights = view.constants[node.input[1]]
     scales = _weight_scales(view, node, span)
-    whole = np.clip(np.round(weights / scales[:, None, None, None]), -WEIGHT_LEVELS, WEIGHT_LEVELS)
+    whole = np.clip(np.round(weights / scales[:, None, None, None]), -LEVELS, LEVELS)
     copy = rewriter.node(node.name)
     inputs = [
         rewriter.constant(f"{node.name}.weight_int8", whole.astype(np.int8)),
@@ -125,7 +127,7 @@ def _quantise_constants(rewriter: Rewriter, view: GraphView, node: Node, span: R
 def _weight_scales(view: GraphView, node: Node, span: Range) -> Array:
     """Return a scale for each output channel, coarser where its bias would not fit INT32."""
     amax = amax_per_channel(view.constants[node.input[1]])
-    scales = np.where(amax > 0, amax / WEIGHT_LEVELS, 1)
+    scales = np.where(amax > 0, amax / LEVELS, 1)
     if len(node.input) > 2:
         bias = np.abs(view.constants[node.input[2]].astype(np.float64))
         scales = np.maximum(scales, bias / (_LARGEST_BIAS * float(_scale(span))))

@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from crispstream.core.errors import UsageError
+from crispstream.core.int8 import FLAVOURS
 from crispstream.core.registry import did_you_mean
 
 from .graph import INPUT, OUTPUT, GraphView, Node
 
 SCHEMA = 1
 KIND = "quantisation plan"
-FLAVOURS = ("int8", "int8-cpu")
-"""int8: for TensorRT and TensorRT-RTX. int8-cpu: for ONNX Runtime on the CPU."""
-
 USUAL = "usual"
 """Role of a convolution that is quantised by default; the others stay in floating point."""
 

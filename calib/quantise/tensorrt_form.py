@@ -14,6 +14,7 @@ import numpy.typing as npt
 import onnx
 
 from crispstream.core.errors import UsageError
+from crispstream.core.int8 import WEIGHT_LEVELS
 
 from .graph import Array, GraphView, Node
 from .ranges import Ranges
@@ -22,7 +23,7 @@ from .rewrite import Rewriter
 OPSET = 19
 """The first in which scales may be fp16."""
 
-LEVELS = 127
+LEVELS = WEIGHT_LEVELS["int8"]
 """Largest quantised magnitude."""
 
 Halves = npt.NDArray[np.float16]

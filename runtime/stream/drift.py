@@ -13,6 +13,7 @@ from math import inf
 from typing import Any
 
 from crispstream.core.figures import Figures, FrameMeter
+from crispstream.core.int8 import FLAVOURS
 from crispstream.runtime.frame import Frame
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -36,7 +37,6 @@ _ALLOWANCES = Figures(brightness=5.0, contrast=3.0, sharpness=0.05, texture=0.5,
 _LAST = 8
 _RAISED_AT = 5
 _OVER_AT = 2
-_CALIBRATED = ("int8", "int8-cpu")
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def drift_watch(
     Only INT8 graphs have ranges from a calibration set; what fp32 and fp16 can hold does not
     depend on one, even in a bundle that was calibrated.
     """
-    ranges = calibrated_ranges(input_statistics) if precision in _CALIBRATED else {}
+    ranges = calibrated_ranges(input_statistics) if precision in FLAVOURS else {}
     return DriftWatch(ranges, on_alarm) if ranges else None
 
 

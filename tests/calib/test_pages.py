@@ -12,9 +12,10 @@ from crispstream.calib.certify.pairs import Pair, Pairs
 from crispstream.calib.certify.verify import subject_of, verify
 from crispstream.calib.layout import page, section, table, terms
 from crispstream.calib.pages import calibration_page, verification_page, write_page
-from crispstream.calib.plots import layers_chart, points_plot, short_name
+from crispstream.calib.plots import layers_chart, points_plot
 from crispstream.calib.quantise.sensitivity import LayerLoss, Point, Sensitivity
 from crispstream.core.errors import UsageError
+from crispstream.core.int8 import module_path
 from tests.helpers.bundles import write_tiny_bundle
 from tests.helpers.graphs import edge_like, nearest_x4
 from tests.helpers.sets import write_set, write_source
@@ -85,7 +86,7 @@ def test_the_page_of_a_calibration_draws_every_point_and_layer(made):
         assert f"{one.chosen.kept_db:.1f} dB" in found.text
         assert f"{len(one.chosen.layers)} layers in INT8" in found.text
     for layer, tensor in made.plan.layers.items():
-        assert short_name(layer) in found.text
+        assert module_path(layer) in found.text
         assert f"{made.ranges.of(tensor).high:.3g}" in found.text
 
 
@@ -94,7 +95,7 @@ def test_the_table_of_layers_says_which_are_int8_in_which_graph(made):
     chosen = [set(form.int8_layers) for form in made.forms.values()]
     for layer in made.plan.layers:
         cells = " ".join("INT8" if layer in names else "-" for names in chosen)
-        assert f"{short_name(layer)} {cells} " in found.text
+        assert f"{module_path(layer)} {cells} " in found.text
 
 
 def test_without_a_sensitivity_there_is_no_chart(made):

@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from crispstream.core.errors import TrainError, UsageError
+from crispstream.core.int8 import module_path
 from crispstream.export.graph import onnx_from_network
 from crispstream.export.static import onnx_from_static, shape_of, static_graph
 from crispstream.train.models.blocks import fuse_convolutions
 from crispstream.train.models.registry import build_network
-from crispstream.train.placement import Range, module_path, placement_for, read_placement
+from crispstream.train.placement import Range, placement_for, read_placement
 from crispstream.train.recipes.registry import build_recipe
 from tests.helpers.calibration import plan_of, ranges_of, write_calibration
 

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from crispstream.core.errors import UsageError
+from crispstream.core.int8 import WEIGHT_LEVELS
 from crispstream.export.exporter import export_bundle
 from crispstream.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from crispstream.train.data.pool import PoolPlan
@@ -20,7 +21,6 @@ from crispstream.train.models.registry import build_network
 from crispstream.train.objectives import build_objective
 from crispstream.train.placement import Grid, Range, read_placement
 from crispstream.train.qat import (
-    WEIGHT_STEPS,
     QuantisedConv,
     QuantisedTraining,
     quantised_copy,
@@ -84,7 +84,7 @@ def test_exactly_the_planned_layers_are_quantised(tmp_path, flavour):
     copied = quantised_copy(network, placed(tmp_path, flavour))
     found = {n: m for n, m in copied.named_modules() if isinstance(m, QuantisedConv)}
     assert set(found) == set(NODES.values())
-    assert {conv.weight_steps for conv in found.values()} == {WEIGHT_STEPS[flavour]}
+    assert {conv.weight_steps for conv in found.values()} == {WEIGHT_LEVELS[flavour]}
     assert set(copied.state_dict()) == set(fuse_convolutions(build_network("edge-n")).state_dict())
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
@@ -98,7 +98,7 @@ def test_a_quantised_convolution_is_that_of_the_integers(flavour):
     conv.weight.data[2] = 0
     x = 2 * torch.randn(2, 3, 9, 8)
     grid = Range(3.0, -1.5, 3.0).grid(flavour)
-    steps = WEIGHT_STEPS[flavour]
+    steps = WEIGHT_LEVELS[flavour]
     got = QuantisedConv(conv, grid, steps)(x).detach().numpy()
 
     whole = np.round(x.numpy().astype(np.float64) / grid.scale) + grid.zero_point

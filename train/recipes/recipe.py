@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
+from crispstream.core.int8 import FLAVOURS
 from crispstream.train.data.defocus_pool import DefocusPlan
 from crispstream.train.data.pool import PoolPlan
 from crispstream.train.data.samples import BuiltPlan, Plan
@@ -12,7 +13,6 @@ from crispstream.train.schedules import Schedule
 PLANS: dict[str, type[Plan]] = {"pool": PoolPlan, "defocus": DefocusPlan, "built": BuiltPlan}
 """What a training may learn from, by the name that a checkpoint keeps."""
 
-FLAVOURS = ("int8", "int8-cpu")
 """The INT8 graphs that a training can prepare for: TensorRT's, and ONNX Runtime's on the CPU."""
 
 AUGMENTATIONS = ("dihedral", "flip", "flip-transpose", "flip-zoom")
