@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crispstream.core.bundle import CERTIFICATE, Bundle, Graph, check_free, write_bundle
-from crispstream.core.errors import UsageError
+from crispstream.core.errors import BundleError, UsageError
 from crispstream.core.files import sha256_of
 from crispstream.core.int8 import FLAVOURS
 
@@ -65,12 +65,14 @@ class Wanted:
     frames: CalibrationSet | None = None
     ranges: Path | None = None
     """A ranges.json, instead of measuring."""
-    method: str = next(iter(METHODS))
+    method: str | None = None
+    """Of measuring; None is the first of `METHODS`."""
     layers: Path | None = None
     """A plan.json, instead of the default choice."""
     plan: bool = False
     """Choose the layers by their sensitivity."""
-    keep_db: float = KEEP_DB
+    keep_db: float | None = None
+    """With `plan`; None is `KEEP_DB`."""
     skip_sides: bool = False
 
     def __post_init__(self) -> None:
@@ -81,8 +83,14 @@ class Wanted:
             raise UsageError("give --plan to choose the layers or --layers to name them, not both")
         if self.plan and self.frames is None:
             raise UsageError("--plan tries layers on frames; give --set FOLDER, not --ranges")
-        if self.method not in METHODS:
+        if self.method is not None and self.frames is None:
+            raise UsageError("--ranges are measured already; leave out --method")
+        if self.method not in (None, *METHODS):
             raise UsageError(f"there is no method '{self.method}'; choose {', '.join(METHODS)}")
+        if self.keep_db is not None and not self.plan:
+            raise UsageError("--keep is for --plan; add --plan, or leave it out")
+        if self.keep_db is not None and not 20 <= self.keep_db <= 110:
+            raise UsageError(f"--keep is {self.keep_db:g} dB; give 20 to 110, 52 for instance")
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,8 @@ def calibrate(
         EngineError: if ONNX Runtime refuses a graph.
     """
     check_free(out, overwrite=overwrite)
-    fp32, fp16 = (GraphView(bundle.graph_bytes(bundle.graph(p))) for p in ("fp32", "fp16"))
+    payload_of(replace(bundle, graphs=_kept(bundle)))  # a damaged file is told before the work
+    fp32, fp16 = (_view(bundle, precision) for precision in ("fp32", "fp16"))
     ranges, hit = _ranges(bundle, fp32, wanted, progress)
     sensitivities = _sensitivities(bundle, fp32, fp16, ranges, wanted, progress)
     plan = _plan(fp32, wanted, sensitivities)
@@ -132,6 +141,15 @@ def calibrate(
     return Calibrated(written, verification, ranges, hit, plan, forms, sensitivities)
 
 
+def _view(bundle: Bundle, precision: str) -> GraphView:
+    if precision not in [graph.precision for graph in bundle.graphs]:
+        raise BundleError(
+            f"bundle '{bundle.name}' has no {precision} graph, which INT8 is made from; export it "
+            "again with fp32 and fp16: crispstream export"
+        )
+    return GraphView(bundle.graph_bytes(bundle.graph(precision)))
+
+
 def _ranges(
     bundle: Bundle, fp32: GraphView, wanted: Wanted, progress: Progress
 ) -> tuple[Ranges, bool]:
@@ -139,11 +157,14 @@ def _ranges(
     if wanted.frames is None:
         assert wanted.ranges is not None  # `Wanted` has checked that there is one of both
         return read_ranges(wanted.ranges, graph_sha256), False
-    frames, method = wanted.frames, wanted.method
+    frames, method = wanted.frames, wanted.method or next(iter(METHODS))
     check_set(frames, bundle, fp32)
     tensors = tensors_to_measure(fp32, [layer.name for layer in layers_of(fp32)])
     digest = digest_of(graph_sha256, frames.digest, method, tensors)
     ranges, hit = cached(digest, lambda: _measured(bundle, fp32, frames, method, tensors, progress))
+    if hit:
+        for one in frames.frames:  # a damaged set must not pass for the one that was measured
+            frames.read(one)
     # The same pixels may have been kept with what another manifest said of them.
     statistics = frames.input_statistics()
     return replace(ranges, synthetic=frames.synthetic, input_statistics=statistics), hit
@@ -206,7 +227,7 @@ def _sensitivities(
             fp16,
             ranges,
             frames,
-            keep_db=wanted.keep_db,
+            keep_db=KEEP_DB if wanted.keep_db is None else wanted.keep_db,
             skip_sides=wanted.skip_sides,
             progress=step,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .verify import FAILED, show
+from .verify import FAILED, check_page, show
 
 if TYPE_CHECKING:
     from crispstream.calib.calibrate import Calibrated, Progress
@@ -27,14 +27,16 @@ def calibrate(
         typer.Option(help="Use this ranges.json, of a calibrated bundle or of fine-tuning."),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="How ranges are chosen: mse, percentile, entropy or max.")
-    ] = "mse",
+        str | None,
+        typer.Option(help="How ranges are chosen: mse (default), percentile, entropy or max."),
+    ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Measure what each layer loses, and choose the layers.")
     ] = False,
     keep: Annotated[
-        float, typer.Option(help="With --plan: PSNR to the fp32 graph to keep at least, dB.")
-    ] = 52.0,
+        float | None,
+        typer.Option(help="With --plan: PSNR to the fp32 graph to keep at least, dB; 52."),
+    ] = None,
     layers: Annotated[
         Path | None, typer.Option(help="Quantise the layers that this plan.json names.")
     ] = None,
@@ -58,6 +60,7 @@ def calibrate(
     from crispstream.calib.collect.sets import CalibrationSet
     from crispstream.runtime.engine.choose import find_model
 
+    check_page(html)
     chosen = None if frames is None else CalibrationSet.load(frames)
     wanted = Wanted(chosen, ranges, method, layers, plan, keep, skip_sides)
     with progress_bar(shown=not json) as progress:
@@ -106,7 +109,8 @@ def _tell(made: "Calibrated") -> None:
         _show_points(one)
     for flavour, form in made.forms.items():
         names = f"; fp16 cannot hold the scales of {', '.join(form.kept)}" if form.kept else ""
-        typer.echo(f"{flavour}.onnx: {len(form.int8_layers)} convolutions in INT8{names}")
+        count = f"{len(form.int8_layers)} of {len(made.plan.layers)} convolutions"
+        typer.echo(f"{flavour}.onnx: {count} in INT8{names}")
     show(made.verification)
     path = made.bundle.path
     if made.verification.passed:

@@ -1,10 +1,13 @@
 """`crispstream verify`: every graph of a bundle beside fp32 and the truth, and a certificate."""
 
 import json as json_text
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from crispstream.core.errors import UsageError
 
 if TYPE_CHECKING:
     from crispstream.calib.certify.verify import Verification
@@ -44,16 +47,18 @@ def verify(
 
     require("onnx", "calib")
     from crispstream.calib.certify.pairs import read_pairs
-    from crispstream.calib.certify.verify import subject_of, write_verified
+    from crispstream.calib.certify.verify import payload_of, subject_of, write_verified
     from crispstream.calib.certify.verify import verify as judge
     from crispstream.core.bundle import check_free
     from crispstream.runtime.engine.choose import find_model
 
     from .calibrate import progress_bar
 
-    if output is not None:
-        check_free(output, overwrite=overwrite)
+    check_page(html)
     loaded, chosen = find_model(bundle), read_pairs(pairs)
+    if output is not None:  # what would fail after the work is tried before it
+        check_free(output, overwrite=overwrite)
+        payload_of(loaded)
     subject = subject_of(loaded)
     with progress_bar(shown=not json) as progress:
         found = judge(subject, chosen, lambda step: progress(step, 0, 0))
@@ -70,6 +75,15 @@ def verify(
         typer.echo(_outcome(found, output))
     if not found.passed:
         raise typer.Exit(FAILED)
+
+
+def check_page(path: Path | None) -> None:
+    """Raise UsageError unless a page may be written there."""
+    if path is None:
+        return
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        seen = "is a folder" if path.is_dir() else "is in no folder that can be written"
+        raise UsageError(f"the page '{path}' {seen}; name another file")
 
 
 def show(found: "Verification") -> None:

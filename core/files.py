@@ -56,6 +56,9 @@ def refuse_to_replace(directory: Path, *, marker: str, noun: str, overwrite: boo
 
     `marker` is the file that tells such a folder, `noun` what it is called: "bundle".
     """
+    there = next(parent for parent in directory.absolute().parents if parent.exists())
+    if not os.access(there, os.W_OK):
+        raise UsageError(f"nothing can be written to '{there}'; name another folder")
     if not directory.exists():
         return
     if not overwrite:

@@ -19,7 +19,13 @@ else:
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 STAGES = ("calib", "cli", "core", "export", "runtime", "train")
+PAIRS = "examples/media/pairs"
+"""Data of the kit's sources that is a package of its own in the distribution."""
 BUNDLES = sorted(path.parent for path in (ROOT / "runtime/bundles").glob("*/bundle.json"))
+LISTING = """
+from crispstream.calib.certify import pairs
+print(len(pairs.read_pairs(None).pairs), pairs.SHIPPED)
+"""
 PROGRAM = """
 import json, sys
 import numpy as np
@@ -51,6 +57,8 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (*STAGES, "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
         if (ROOT / name).exists():
             run_quietly("cp", "-R", str(ROOT / name), str(source), cwd=ROOT)
+    (source / PAIRS).parent.mkdir(parents=True)
+    run_quietly("cp", "-R", str(ROOT / PAIRS), str(source / PAIRS), cwd=ROOT)
     out = tmp_path_factory.mktemp("dist")
     run_quietly(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, source, cwd=out)
     return out
@@ -81,7 +89,10 @@ def environment(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_folder_with_modules_is_a_listed_package() -> None:
-    listed = set(PROJECT["tool"]["setuptools"]["packages"])
+    setuptools = PROJECT["tool"]["setuptools"]
+    data = {name for name, folder in setuptools["package-dir"].items() if folder == PAIRS}
+    assert data == {"crispstream.calib.certify.shipped"}
+    listed = set(setuptools["packages"]) - data
     on_disk = {
         "crispstream." + ".".join(init.parent.relative_to(ROOT).parts)
         for stage in STAGES
@@ -136,7 +147,9 @@ def test_wheel_and_sdist_hold_every_module_and_data_file(dist: Path) -> None:
     assert {f"crispstream/{name}" for name in wanted} - in_wheel == set()
     assert wanted - in_sdist == set()
     extra = {n for n in in_wheel if not n.startswith("crispstream-")}
-    assert extra == {f"crispstream/{name}" for name in wanted}
+    pairs = {p.relative_to(ROOT / PAIRS).as_posix() for p in (ROOT / PAIRS).rglob("*.png")}
+    brought = {f"crispstream/calib/certify/shipped/{name}" for name in pairs}
+    assert extra == {f"crispstream/{name}" for name in wanted} | brought
 
 
 @pytest.mark.slow
@@ -156,3 +169,10 @@ def test_installed_wheel_restores_a_frame(environment: Path, model: str) -> None
 def test_installed_command_tells_its_version(environment: Path) -> None:
     text = run_quietly(environment / "bin/crispstream", "--version", cwd=environment)
     assert text == f"crispstream {PROJECT['project']['version']}\n"
+
+
+@pytest.mark.slow
+def test_the_installed_kit_brings_its_pairs(environment: Path) -> None:
+    count, place = run_quietly(environment / "bin/python", "-c", LISTING, cwd=environment).split()
+    assert int(count) == 4
+    assert Path(place).is_relative_to(environment)

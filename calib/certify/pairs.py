@@ -14,8 +14,10 @@ from crispstream.core.errors import UsageError
 from crispstream.core.files import sha256_of
 from crispstream.core.pixels import SCALE, Bytes, pad_reflect, padded_size
 
-SHIPPED = Path(__file__).resolve().parents[2] / "examples" / "media" / "pairs"
-"""The pairs of the kit's sources; a wheel does not carry them."""
+INSTALLED = Path(__file__).with_name("shipped")
+SOURCES = Path(__file__).resolve().parents[2] / "examples" / "media" / "pairs"
+SHIPPED = INSTALLED if INSTALLED.is_dir() else SOURCES
+"""The kit's own pairs: package data of an installed kit, an example in its sources."""
 
 LR, HR = "lr", "hr"
 _SMALLEST_PX = 11  # the window of SSIM
@@ -66,27 +68,29 @@ def read_pairs(folder: Path | None) -> Pairs:
             truth is not 4 times as large as its frame.
     """
     place = SHIPPED if folder is None else folder
-    names = _names(place, told=folder is not None)
+    names = _names(place)
     pairs = tuple(_pair(place, name) for name in names)
     pixels = (half.tobytes() for pair in pairs for half in (pair.lr, pair.hr))
     return Pairs(place, pairs, sha256_of("".join(map(sha256_of, pixels)).encode()))
 
 
-def _names(folder: Path, *, told: bool) -> list[str]:
-    if not folder.is_dir() and not told:
-        raise UsageError(
-            "the kit's own LR/HR pairs are in its sources only; name others with --pairs FOLDER, "
-            f"which holds {LR}/ and {HR}/ with PNG files of the same names"
-        )
-    small, large = ({file.name for file in (folder / side).glob("*.png")} for side in (LR, HR))
-    if not small or small != large:
-        odd = sorted(small ^ large)
-        seen = f"'{odd[0]}' is in one of them only" if odd else "there are no PNG files in them"
-        raise UsageError(
-            f"'{folder}' is no folder of pairs: {seen}; expected {LR}/NAME.png with its truth, 4 "
-            f"times as large, as {HR}/NAME.png"
-        )
-    return sorted(small)
+def _names(folder: Path) -> list[str]:
+    halves = {side: {file.name for file in (folder / side).glob("*.png")} for side in (LR, HR)}
+    small, large = halves[LR], halves[HR]
+    if small and small == large:
+        return sorted(small)
+    empty = [f"{side}/" for side, names in halves.items() if not names]
+    if not folder.is_dir():
+        seen = "it does not exist, or is a file"
+    elif empty:
+        seen = f"there are no PNG files in {' and '.join(empty)}"
+    else:
+        odd = min(small ^ large)
+        seen = f"'{odd}' is in {LR if odd in small else HR}/ only"
+    raise UsageError(
+        f"'{folder}' is no folder of pairs: {seen}; expected {LR}/NAME.png with its truth, 4 times "
+        f"as large, as {HR}/NAME.png"
+    )
 
 
 def _pair(folder: Path, name: str) -> Pair:

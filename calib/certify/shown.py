@@ -38,11 +38,17 @@ def rows_of(found: Verification) -> list[Shown]:
 
 def reasons_of(found: Verification) -> list[str]:
     """Return why graphs failed, a sentence each."""
-    return [
+    reasons = [
         f"{name} failed: {entry['reason']}"
         for name, entry in found.entries.items()
         if entry.get("reason")
     ]
+    if found.entries["fp32"].get("passed") is not True:
+        reasons.append(
+            "fp32 is not certified: certificate.json lacks export's parity; copy the bundle again, "
+            "or export the network again"
+        )
+    return reasons
 
 
 def number(value: float | None, digits: int, endless: str = "infinite") -> str:

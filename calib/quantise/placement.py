@@ -130,7 +130,24 @@ def read_plan(path: Path, view: GraphView) -> Plan:
             f"'{path}' plans a graph '{unknown[0]}'; expected {' and '.join(FLAVOURS)}"
         )
     _check_names(path, {name for names in chosen.values() for name in names}, layers)
+    _check_whole(path, chosen, content.get("layers"), layers)
     return plan_of(layers, {flavour: chosen.get(flavour, ()) for flavour in FLAVOURS})
+
+
+def _check_whole(
+    path: Path, chosen: Mapping[str, Sequence[str]], told: object, layers: Sequence[Layer]
+) -> None:
+    for flavour in FLAVOURS:
+        if not chosen.get(flavour):
+            raise UsageError(
+                f"'{path}' has no layer for {flavour}, and a graph without any gains nothing; name "
+                "at least one in each graph"
+            )
+    if isinstance(told, Mapping) and set(told) != {layer.name for layer in layers}:
+        raise UsageError(
+            f"'{path}' is the plan of another network: it lists {len(told)} layers and this graph "
+            f"has {len(layers)}, not all the same; use the plan of a bundle of this network"
+        )
 
 
 def _check_names(path: Path, names: Iterable[str], layers: Sequence[Layer]) -> None:

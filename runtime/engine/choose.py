@@ -143,7 +143,7 @@ def _refusal(bundle: Bundle, graph: Graph) -> UsageError:
         bundle.certificate()
     except BundleError as error:
         return UsageError(f"{subject} cannot be shown to be certified: {error}, {_ALL_THE_SAME}")
-    if entry.get("judged_by") == VERIFICATION:
+    if entry.get("judged_by") == VERIFICATION and entry.get("passed") is not True:
         reason = entry.get("reason")
         why = f" ({reason})" if isinstance(reason, str) and reason else ""
         return UsageError(

@@ -82,8 +82,9 @@ def test_a_page_is_written(words, tmp_path) -> None:
 def test_a_bundle_that_export_did_not_certify_does_not_pass(words, tmp_path, capsys) -> None:
     words[1] = str(write_tiny_bundle(tmp_path / "bare", edge_graphs()).path)
     assert main(words) == 1
-    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("fp32")]
+    row, why = [line for line in capsys.readouterr().out.splitlines() if line.startswith("fp32")]
     assert row.rstrip().endswith("no")
+    assert "lacks export's parity" in why
 
 
 def test_a_loss_that_is_no_number_is_shown(words, tmp_path, capsys) -> None:

@@ -47,25 +47,25 @@ def test_the_kits_own_pairs_are_the_default():
     assert all(one.hr.shape[0] == 4 * one.lr.shape[0] for one in found.pairs)
 
 
-def test_without_the_sources_others_must_be_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "SHIPPED", tmp_path / "none")
-    with pytest.raises(UsageError, match=r"in its sources only; name others with --pairs FOLDER"):
-        read_pairs(None)
+def test_without_a_folder_the_kits_own_pairs_are_taken(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "SHIPPED", write_pairs(tmp_path / "own"))
+    assert read_pairs(None).folder == tmp_path / "own"
 
 
 def test_folders_that_hold_no_pairs(tmp_path):
     (tmp_path / "lr").mkdir()
     (tmp_path / "hr").mkdir()
-    for place in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(UsageError, match=r"is no folder of pairs: there are no PNG files"):
-            read_pairs(place)
+    with pytest.raises(UsageError, match=r"no folder of pairs: there are no PNG files in lr/ and"):
+        read_pairs(tmp_path)
+    with pytest.raises(UsageError, match=r"no folder of pairs: it does not exist"):
+        read_pairs(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("side", ["lr", "hr"])
 def test_a_half_without_the_other_is_named(tmp_path, side):
     folder = write_pairs(tmp_path / "pairs")
     write(folder / side / "alone.png", soft_picture(0, 8, 8))
-    with pytest.raises(UsageError, match=r"'alone\.png' is in one of them only"):
+    with pytest.raises(UsageError, match=rf"'alone\.png' is in {side}/ only"):
         read_pairs(folder)
 
 

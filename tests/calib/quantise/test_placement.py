@@ -115,9 +115,9 @@ def write_plan(folder, **flavours):
 
 
 def test_the_file_brings_the_plan_back(tmp_path):
-    chosen = {"int8": ["/tail/Conv", "/a/Conv"], "int8-cpu": []}
+    chosen = {"int8": ["/tail/Conv", "/a/Conv"], "int8-cpu": ["/b/Conv"]}
     plan = plan_of(layers_of(VIEW), chosen)
-    assert plan.chosen == {"int8": ("/a/Conv", "/tail/Conv"), "int8-cpu": ()}
+    assert plan.chosen == {"int8": ("/a/Conv", "/tail/Conv"), "int8-cpu": ("/b/Conv",)}
     (tmp_path / "plan.json").write_text(json.dumps(plan_as_json(plan)))
     assert read_plan(tmp_path / "plan.json", VIEW) == plan
 
@@ -129,9 +129,20 @@ def test_the_file_lists_layers_with_their_inputs():
     assert content["layers"]["/tail/Conv"] == {"input": "whole"}
 
 
-def test_a_flavour_that_is_not_planned_has_no_layers(tmp_path):
-    plan = read_plan(write_plan(tmp_path, int8=["/a/Conv"]), VIEW)
-    assert plan.chosen == {"int8": ("/a/Conv",), "int8-cpu": ()}
+@pytest.mark.parametrize(
+    "graphs", [{}, {"int8": ["/a/Conv"]}, {"int8": [], "int8_cpu": ["/a/Conv"]}]
+)
+def test_a_graph_without_any_layer_is_refused(tmp_path, graphs):
+    with pytest.raises(UsageError, match=r"has no layer for int8"):
+        read_plan(write_plan(tmp_path, **graphs), VIEW)
+
+
+def test_the_plan_of_another_network_is_refused(tmp_path):
+    content = plan_as_json(default_plan(VIEW))
+    content["layers"]["/more/Conv"] = {"input": "x"}
+    (tmp_path / "plan.json").write_text(json.dumps(content))
+    with pytest.raises(UsageError, match="is the plan of another network"):
+        read_plan(tmp_path / "plan.json", VIEW)
 
 
 def test_unknown_layers_name_the_closest(tmp_path):
