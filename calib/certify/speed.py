@@ -18,7 +18,7 @@ def speed_ratio(graph: bytes, baseline: bytes, frame_hwc: Bytes, rounds: int = R
 
     The two take turns, so that whatever else the machine does slows both.
     """
-    ours, theirs = (session_of(data, threads=1, arena=True) for data in (graph, baseline))
+    ours, theirs = (session_of(data, threads=1) for data in (graph, baseline))
     feed = {INPUT: np.ascontiguousarray(frame_hwc[None])}
     ratios = []
     for index in range(WARM_UP + rounds):

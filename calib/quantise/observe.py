@@ -6,6 +6,7 @@ looked at in several runs of the same frame.
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,13 @@ TOGETHER_BYTES = 300 << 20
 
 
 def session_of(
-    onnx_bytes: bytes, *, literally: bool = False, threads: int = 0, arena: bool = False
+    onnx_bytes: bytes, *, literally: bool = False, threads: int = 0, shared: bool = False
 ) -> Any:  # noqa: ANN401
     """Start ONNX Runtime on the CPU.
 
     `literally`: each Q/DQ pair is computed as it stands, around floating-point operators, and not
     fused into integer ones: that is how TensorRT's flavour is judged. `threads` 0 is all cores.
-    `arena` keeps memory between runs as the runtime does: for measuring speed.
+    `shared`: sessions of one process take their memory from one place, see `_shared_memory`.
 
     Raises:
         EngineError: if ONNX Runtime refuses the graph.
@@ -40,9 +41,10 @@ def session_of(
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # An arena keeps what the largest run ever took, in each session: beyond any bound for large
-    # frames.
-    options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
+    if shared:
+        _shared_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        options.enable_mem_pattern = False
     if literally:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
@@ -51,6 +53,23 @@ def session_of(
         raise EngineError(
             f"ONNX Runtime refused the graph; it said: {str(error).splitlines()[0]}", str(error)
         ) from error
+
+
+@cache
+def _shared_memory() -> None:
+    """Let sessions share one arena that grows by no more than it is asked for.
+
+    An arena of its own keeps in each session what its largest run ever took: 19 GB with frames of
+    1920x1080 and edge-s, where the shared one takes 3.5, and no arena at all twice the time.
+    """
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu",
+        onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR,
+        0,
+        onnxruntime.OrtMemType.DEFAULT,
+    )
+    as_requested = onnxruntime.OrtArenaCfg({"arena_extend_strategy": 1})
+    onnxruntime.create_and_register_allocator(memory, as_requested)
 
 
 def with_outputs(view: GraphView, names: Sequence[str]) -> bytes:
@@ -86,7 +105,7 @@ class Observer:
     def _session(self, names: tuple[str, ...]) -> Any:  # noqa: ANN401
         if names not in self._sessions:
             graph = with_outputs(self._view, names)
-            self._sessions[names] = session_of(graph, literally=self._literally)
+            self._sessions[names] = session_of(graph, literally=self._literally, shared=True)
         return self._sessions[names]
 
     def _grouped(self, frame_hwc: Bytes) -> list[tuple[str, ...]]:
