@@ -125,11 +125,13 @@ def calibrate(
         EngineError: if ONNX Runtime refuses a graph.
     """
     check_free(out, overwrite=overwrite)
-    payload_of(replace(bundle, graphs=_kept(bundle)))  # a damaged file is told before the work
+    # What cannot be used is told before the work.
+    payload = payload_of(replace(bundle, graphs=_kept(bundle)))
     fp32, fp16 = (_view(bundle, precision) for precision in ("fp32", "fp16"))
+    named = None if wanted.layers is None else read_plan(wanted.layers, fp32)
     ranges, hit = _ranges(bundle, fp32, wanted, progress)
     sensitivities = _sensitivities(bundle, fp32, fp16, ranges, wanted, progress)
-    plan = _plan(fp32, wanted, sensitivities)
+    plan = named or _plan(fp32, sensitivities)
     forms = {
         "int8": tensorrt_form(
             fp16, fp32, plan.chosen["int8"], ranges, skip_sides=wanted.skip_sides
@@ -137,7 +139,7 @@ def calibrate(
         "int8-cpu": cpu_form(fp32, plan.chosen["int8-cpu"], ranges, skip_sides=wanted.skip_sides),
     }
     verification = verify(_subject(bundle, forms, ranges), pairs, lambda step: progress(step, 0, 0))
-    written = _write(bundle, out, forms, plan, ranges, verification, overwrite=overwrite)
+    written = _write(bundle, payload, out, forms, plan, ranges, verification, overwrite=overwrite)
     return Calibrated(written, verification, ranges, hit, plan, forms, sensitivities)
 
 
@@ -235,9 +237,7 @@ def _sensitivities(
     )
 
 
-def _plan(fp32: GraphView, wanted: Wanted, found: Sequence[Sensitivity]) -> Plan:
-    if wanted.layers is not None:
-        return read_plan(wanted.layers, fp32)
+def _plan(fp32: GraphView, found: Sequence[Sensitivity]) -> Plan:
     if not found:
         return default_plan(fp32)
     return plan_of(layers_of(fp32), {one.flavour: one.chosen.layers for one in found})
@@ -266,6 +266,7 @@ def _kept(bundle: Bundle) -> tuple[Graph, ...]:
 
 def _write(
     bundle: Bundle,
+    others: Mapping[str, bytes],
     out: Path,
     forms: Mapping[str, Form],
     plan: Plan,
@@ -281,7 +282,7 @@ def _write(
         Graph(f"{name}.onnx", sha256_of(form.onnx_bytes), name, _BACKENDS[name], opset[name], work)
         for name, form in forms.items()
     )
-    payload = payload_of(replace(bundle, graphs=kept))
+    payload = {**others}
     payload |= {f"{flavour}.onnx": form.onnx_bytes for flavour, form in forms.items()}
     payload |= {PLAN_FILE: _json(plan_as_json(plan)), RANGES_FILE: _json(ranges_as_json(ranges))}
     payload[CERTIFICATE] = certificate_of(verification, (*kept, *made))

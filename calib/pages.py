@@ -18,7 +18,7 @@ from .certify.certificate import (
     LARGEST_PSNR_LOSS_DB,
     LARGEST_SSIM_LOSS,
 )
-from .certify.judge import restorer_of
+from .certify.judge import Restore, restorer_of
 from .certify.pairs import Fitted, Pairs, fitted
 from .certify.shown import number, reasons_of, rows_of
 from .layout import embedded, page, section, table, terms
@@ -85,8 +85,9 @@ def verification_page(subject: "Subject", found: "Verification", pairs: Pairs) -
             pairs.pairs, GraphView(subject.graphs["fp32"]).input_size(), subject.size_multiple
         )
     }
+    exact = restorer_of(subject.graphs["fp32"], literally=False)
     worst = [
-        _worst(subject, precision, entry, ready[entry["worst_frame"]])
+        _worst(subject, exact, precision, entry, ready[entry["worst_frame"]])
         for precision, entry in found.entries.items()
         if precision != "fp32"
     ]
@@ -135,10 +136,11 @@ def _spans(made: "Calibrated") -> list[tuple[str, str]]:
     ]
 
 
-def _worst(subject: "Subject", precision: str, entry: Mapping[str, Any], pair: Fitted) -> str:
-    exact = restorer_of(subject.graphs["fp32"], literally=False)(pair.frame)
+def _worst(
+    subject: "Subject", exact: Restore, precision: str, entry: Mapping[str, Any], pair: Fitted
+) -> str:
     ours = restorer_of(subject.graphs[precision], literally=precision == "int8")(pair.frame)
-    theirs, restored = pair.judged(exact), pair.judged(ours)
+    theirs, restored = pair.judged(exact(pair.frame)), pair.judged(ours)
     change = _GAIN * (restored.astype(np.int16) - theirs) + 128
     small = pair.judged(pair.frame.repeat(SCALE, 0).repeat(SCALE, 1))
     pictures = {

@@ -35,6 +35,31 @@ def padded_size(height: int, width: int, multiple_of: int) -> tuple[int, int]:
     return height + -height % multiple_of, width + -width % multiple_of
 
 
+def middle(frame_hwc: Bytes, width: int, height: int) -> Bytes:
+    """Return the middle of a frame, at most so large: a view.
+
+    >>> middle(np.zeros((10, 20, 3), np.uint8), 8, 40).shape
+    (10, 8, 3)
+    """
+    top = max(0, frame_hwc.shape[0] - height) // 2
+    left = max(0, frame_hwc.shape[1] - width) // 2
+    return frame_hwc[top : top + height, left : left + width]
+
+
+def mirrored(frame_hwc: Bytes, height: int, width: int) -> Bytes:
+    """Return a frame continued to this size as by `pad_reflect`, a new array.
+
+    >>> mirrored(np.zeros((10, 20, 3), np.uint8), 12, 20).shape
+    (12, 20, 3)
+
+    Raises:
+        FrameError: if the frame is larger.
+    """
+    out = np.empty((height, width, 3), np.uint8)
+    pad_reflect(frame_hwc, out)
+    return out
+
+
 def pad_reflect(frame_hwc: Bytes, out: Bytes) -> None:
     """Copy a frame to the top left of `out` and mirror it into the rest.
 

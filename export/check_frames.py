@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from crispstream.core.errors import ExportError, UsageError
-from crispstream.core.pixels import Bytes, pad_reflect
+from crispstream.core.pixels import Bytes, middle, mirrored
 
 
 def fitted(frame_hwc: Bytes, width: int, height: int) -> Bytes:
@@ -16,14 +16,7 @@ def fitted(frame_hwc: Bytes, width: int, height: int) -> Bytes:
     >>> fitted(np.zeros((180, 320, 3), np.uint8), 400, 100).shape
     (100, 400, 3)
     """
-    top, left = (
-        max(0, have - want) // 2
-        for have, want in zip(frame_hwc.shape[:2], (height, width), strict=True)
-    )
-    middle = frame_hwc[top : top + height, left : left + width]
-    out = np.empty((height, width, 3), np.uint8)
-    pad_reflect(middle, out)
-    return out
+    return mirrored(middle(frame_hwc, width, height), height, width)
 
 
 def png_of(image: Bytes) -> bytes:

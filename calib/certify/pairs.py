@@ -12,7 +12,7 @@ import numpy as np
 
 from crispstream.core.errors import UsageError
 from crispstream.core.files import sha256_of
-from crispstream.core.pixels import SCALE, Bytes, pad_reflect, padded_size
+from crispstream.core.pixels import SCALE, Bytes, mirrored, padded_size
 
 INSTALLED = Path(__file__).with_name("shipped")
 SOURCES = Path(__file__).resolve().parents[2] / "examples" / "media" / "pairs"
@@ -133,9 +133,7 @@ def fitted(
             height, width = padded_size(height, width, size_multiple)
         else:
             width, height = size
-        frame = np.empty((height, width, 3), np.uint8)
-        pad_reflect(lr, frame)
-        yield Fitted(pair.name, frame, hr)
+        yield Fitted(pair.name, mirrored(lr, height, width), hr)
 
 
 def _cut(pair: Pair, width: int, height: int) -> tuple[Bytes, Bytes]:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from crispstream.calib.quantise.graph import GraphView
 from crispstream.calib.quantise.ranges import RANGES_FILE, Ranges, hash_of_pixels, parsed_ranges
 from crispstream.core.bundle import (
@@ -25,7 +23,7 @@ from crispstream.core.bundle import (
 )
 from crispstream.core.errors import BundleError, UsageError
 from crispstream.core.files import sha256_of
-from crispstream.core.pixels import Bytes, pad_reflect, padded_size
+from crispstream.core.pixels import Bytes, mirrored, padded_size
 
 from .certificate import entry_of, reasons_against
 from .insides import look_inside, tensors_in_halves
@@ -212,6 +210,5 @@ def _frame_for_speed(frame: Bytes, size: tuple[int, int] | None, size_multiple: 
     if size is not None:
         return frame
     width, height = SPEED_SIZE
-    out = np.empty((*padded_size(height, width, size_multiple), 3), np.uint8)
-    pad_reflect(frame[: out.shape[0], : out.shape[1]], out)
-    return out
+    rows, columns = padded_size(height, width, size_multiple)
+    return mirrored(frame[:rows, :columns], rows, columns)

@@ -11,7 +11,7 @@ import numpy as np
 
 from crispstream.core.figures import FrameMeter
 from crispstream.core.files import sha256_of
-from crispstream.core.pixels import Bytes
+from crispstream.core.pixels import Bytes, middle
 from crispstream.runtime.stream.source import open_source
 
 from . import coverage
@@ -30,19 +30,6 @@ def is_synthetic(uri: str) -> bool:
     (True, False)
     """
     return uri.startswith("synth://")
-
-
-def middle(frame_hwc: Bytes, size: tuple[int, int] | None) -> Bytes:
-    """Return the middle of a frame [H,W,3], `size` (width, height) large; None: all of it.
-
-    >>> middle(np.zeros((10, 20, 3), np.uint8), (8, 4)).shape
-    (4, 8, 3)
-    """
-    if size is None:
-        return np.ascontiguousarray(frame_hwc)
-    width, height = size
-    top, left = (frame_hwc.shape[0] - height) // 2, (frame_hwc.shape[1] - width) // 2
-    return np.ascontiguousarray(frame_hwc[top : top + height, left : left + width])
 
 
 class Walk:
@@ -103,7 +90,9 @@ class Walk:
         is_turn, is_before_turn = serial % stride == 0, (serial + 1) % stride == 0
         if not (is_turn or is_before_turn or serial == 1):
             return
-        frame_hwc = middle(frame_hwc, self._size)
+        frame_hwc = np.ascontiguousarray(
+            frame_hwc if self._size is None else middle(frame_hwc, *self._size)
+        )
         looks = coverage.thumbnail(frame_hwc)
         motion = 0.0 if self._before is None else coverage.change(looks, self._before)
         self._before = looks

@@ -7,7 +7,7 @@ import numpy as np
 from crispstream.calib.collect.sets import CalibrationSet
 from crispstream.core.bundle import Bundle
 from crispstream.core.errors import UsageError
-from crispstream.core.pixels import Bytes, pad_reflect, padded_size
+from crispstream.core.pixels import Bytes, middle, mirrored, padded_size
 
 from .graph import GraphView
 from .ranges import hash_of_pixels
@@ -53,9 +53,6 @@ def frames_for(
             hashes.append(hash_of_pixels(frame))
         if size is None:
             height, width, _ = frame.shape
-            out = np.empty((*padded_size(height, width, size_multiple), 3), np.uint8)
-            pad_reflect(frame, out)
-            yield out
+            yield mirrored(frame, *padded_size(height, width, size_multiple))
         else:
-            top, left = (frame.shape[0] - size[1]) // 2, (frame.shape[1] - size[0]) // 2
-            yield np.ascontiguousarray(frame[top : top + size[1], left : left + size[0]])
+            yield np.ascontiguousarray(middle(frame, *size))

@@ -122,10 +122,9 @@ def hash_of_pixels(frame_hwc: Bytes) -> str:
 def cached(digest: str, make: Callable[[], Ranges]) -> tuple[Ranges, bool]:
     """Return the ranges of this digest, made only if they are not kept; and whether they were."""
     path = cache_folder() / f"{digest}.json"
-    try:
+    # What is not there or damaged is made again.
+    with contextlib.suppress(OSError, KeyError, TypeError, ValueError, AttributeError):
         return parsed_ranges(json.loads(path.read_text(encoding="utf-8"))), True
-    except (OSError, KeyError, TypeError, ValueError, AttributeError):
-        pass  # not there, or damaged: made again
     ranges = make()
     with contextlib.suppress(OSError):  # a cache that cannot be written costs time only
         write_json_atomically(path, ranges_as_json(ranges))

@@ -1,39 +1,14 @@
 """What an interruption leaves is gone on with; what is whole is replaced by what is whole."""
 
-import json
-
 import numpy as np
 import pytest
 
-from crispstream.calib.collect.collect import Request, collect
+from crispstream.calib.collect.collect import collect
 from crispstream.calib.collect.sets import UNFINISHED, CalibrationSet
 from crispstream.core.errors import SourceError, UsageError
+from tests.helpers.collecting import manifest, request
 from tests.helpers.media import write_video
 from tests.helpers.pictures import soft_picture, write_picture
-
-
-@pytest.fixture
-def photos(tmp_path):
-    """A folder of six photographs, 64x48 px."""
-    for number in range(6):
-        write_picture(tmp_path / f"photos/{number}.png", number, 48, 64)
-    return tmp_path / "photos"
-
-
-@pytest.fixture
-def clip(tmp_path):
-    """A clip of 30 different pictures of 64x48 px."""
-    pictures = [soft_picture(number, 48, 64) for number in range(30)]
-    write_video(tmp_path / "clip.mp4", frames=30, pixels=pictures)
-    return tmp_path / "clip.mp4"
-
-
-def request(*sources, frames=8, **wanted):
-    return Request(tuple(map(str, sources)), frames, **wanted)
-
-
-def manifest(folder):
-    return json.loads((folder / "manifest.json").read_text())
 
 
 def stop_at(count):

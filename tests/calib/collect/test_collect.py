@@ -1,46 +1,21 @@
 """Collecting a set: what is taken, what is chosen, what is refused."""
 
-import json
-
 import cv2
 import numpy as np
 import pytest
 
 from crispstream.calib.collect import checks as collect_checks
 from crispstream.calib.collect import walk
-from crispstream.calib.collect.collect import Request, collect
+from crispstream.calib.collect.collect import collect
 from crispstream.calib.collect.coverage import change, thumbnail
 from crispstream.calib.collect.sets import UNFINISHED, CalibrationSet
 from crispstream.core.errors import SinkError, UsageError
 from crispstream.core.figures import FrameMeter
 from crispstream.core.uris import masked
 from crispstream.runtime.stream.source import open_source
+from tests.helpers.collecting import manifest, request
 from tests.helpers.media import write_video, write_with_a_hole
-from tests.helpers.pictures import soft_picture, write_picture
-
-
-@pytest.fixture
-def photos(tmp_path):
-    """A folder of six photographs, 64x48 px."""
-    for number in range(6):
-        write_picture(tmp_path / f"photos/{number}.png", number, 48, 64)
-    return tmp_path / "photos"
-
-
-@pytest.fixture
-def clip(tmp_path):
-    """A clip of 30 different pictures of 64x48 px."""
-    pictures = [soft_picture(number, 48, 64) for number in range(30)]
-    write_video(tmp_path / "clip.mp4", frames=30, pixels=pictures)
-    return tmp_path / "clip.mp4"
-
-
-def request(*sources, frames=8, **wanted):
-    return Request(tuple(map(str, sources)), frames, **wanted)
-
-
-def manifest(folder):
-    return json.loads((folder / "manifest.json").read_text())
+from tests.helpers.pictures import soft_picture
 
 
 def test_pixels_of_a_set_are_those_of_the_source(clip, tmp_path):
