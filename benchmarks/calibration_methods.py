@@ -18,8 +18,8 @@ import numpy as np
 from common import MODELS, arguments, publish, result
 from quality import real
 
-from crispstream.calib.certify.judge import judge, restorer_of
-from crispstream.calib.certify.pairs import Fitted, Pair, fitted
+from crispstream.calib.certify.judge import Yardstick, judge, restorer_of, yardstick_of
+from crispstream.calib.certify.pairs import Pair, fitted
 from crispstream.calib.collect.sets import CalibrationSet
 from crispstream.calib.quantise.cpu_form import cpu_form, tensors_to_measure
 from crispstream.calib.quantise.feed import frames_for
@@ -44,7 +44,7 @@ class Case:
     bundle: Bundle
     fp32: GraphView
     fp16: GraphView
-    pairs: Sequence[Fitted]
+    yardstick: Yardstick
 
     def form(self, flavour: str, placement: str, ranges: Ranges, *, skip_sides: bool) -> Form:
         """Return the quantised graph."""
@@ -61,8 +61,7 @@ class Case:
 
     def row(self, flavour: str, form: Form) -> dict[str, float]:
         """Return what a quantised graph loses."""
-        exact = restorer_of(self.fp32.model.SerializeToString(), literally=False)
-        found = judge(restorer_of(form.onnx_bytes, literally=flavour == "int8"), exact, self.pairs)
+        found = judge(restorer_of(form.onnx_bytes, literally=flavour == "int8"), self.yardstick)
         return {
             "to_fp32_db": round(found.psnr_to_fp32_db, 2),
             "lost_db": round(found.psnr_loss_db, 4),
@@ -112,7 +111,8 @@ def case_of(name: str, pairs: Sequence[Pair]) -> Case:
     bundle = find_model(name)
     fp32, fp16 = (GraphView(bundle.graph_bytes(bundle.graph(p))) for p in ("fp32", "fp16"))
     ready = list(fitted(pairs, fp32.input_size(), bundle.size_multiple))
-    return Case(bundle, fp32, fp16, ready)
+    exact = restorer_of(fp32.model.SerializeToString(), literally=False)
+    return Case(bundle, fp32, fp16, yardstick_of(exact, ready))
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from common import MODELS, Limit, Ratio, arguments, paired_ratio, publish, resul
 from published_exports import exported
 from quality import real, synthetic
 
-from crispstream.calib.certify.judge import Judged, judge, restorer_of
+from crispstream.calib.certify.judge import Judged, judge, restorer_of, yardstick_of
 from crispstream.calib.certify.pairs import Fitted, Pair, fitted
 from crispstream.calib.quantise.cpu_form import tensors_to_measure
 from crispstream.calib.quantise.graph import GraphView
@@ -50,11 +50,11 @@ AT_LEAST_SPEED = {"edge-s": 1.5}
 def quality_of(bundle: Bundle, pairs: Sequence[Fitted]) -> dict[str, Judged]:
     """Return what each graph loses beside fp32."""
     exact = restorer_of(bundle.graph_bytes(bundle.graph("fp32")), literally=False)
+    yardstick = yardstick_of(exact, pairs)
     return {
         precision: judge(
             restorer_of(bundle.graph_bytes(bundle.graph(precision)), literally=precision == "int8"),
-            exact,
-            pairs,
+            yardstick,
         )
         for precision in PRECISIONS
     }

@@ -57,10 +57,34 @@ def restorer_of(onnx_bytes: bytes, *, literally: bool) -> Restore:
     return restore
 
 
-def judge(restore: Restore, exact: Restore, pairs: Sequence[Fitted]) -> Judged:
-    """Return the figures of `restore`, a graph, beside `exact`, the fp32 graph."""
-    rows = [_row(pair, restore(pair.frame), exact(pair.frame)) for pair in pairs]
-    worst = max(zip(pairs, rows, strict=True), key=lambda both: both[1].psnr_loss_db)
+@dataclass(frozen=True)
+class Yardstick:
+    """What the fp32 graph does to pairs: computed once, whatever is judged beside it."""
+
+    pairs: Sequence[Fitted]
+    restored: Sequence[Bytes]
+    psnr_db: Sequence[float]
+    ssim: Sequence[float]
+    flicker_levels: float
+
+
+def yardstick_of(exact: Restore, pairs: Sequence[Fitted]) -> Yardstick:
+    """Run the fp32 graph on all pairs."""
+    restored = [pair.judged(exact(pair.frame)).copy() for pair in pairs]
+    both = list(zip(restored, pairs, strict=True))
+    return Yardstick(
+        pairs,
+        restored,
+        [psnr_db(image, pair.truth) for image, pair in both],
+        [ssim(image, pair.truth) for image, pair in both],
+        flicker_levels(exact, pairs[0].frame),
+    )
+
+
+def judge(restore: Restore, fp32: Yardstick) -> Judged:
+    """Return the figures of `restore`, a graph, beside the fp32 graph."""
+    rows = [_row(restore, fp32, index) for index in range(len(fp32.pairs))]
+    worst = max(zip(fp32.pairs, rows, strict=True), key=lambda both: both[1].psnr_loss_db)
     drifts = np.array([row.drift_levels for row in rows])
     return Judged(
         frames=len(rows),
@@ -74,8 +98,8 @@ def judge(restore: Restore, exact: Restore, pairs: Sequence[Fitted]) -> Judged:
         worst_frame_loss_db=worst[1].psnr_loss_db,
         colour_drift_levels=tuple(float(mean) for mean in drifts.mean(0)),  # type: ignore[arg-type]
         largest_colour_drift_levels=float(np.abs(drifts).max()),
-        flicker_levels=flicker_levels(restore, pairs[0].frame),
-        flicker_fp32_levels=flicker_levels(exact, pairs[0].frame),
+        flicker_levels=flicker_levels(restore, fp32.pairs[0].frame),
+        flicker_fp32_levels=fp32.flicker_levels,
     )
 
 
@@ -90,15 +114,16 @@ class _Row:
     drift_levels: Sequence[float]
 
 
-def _row(pair: Fitted, restored: Bytes, exact: Bytes) -> _Row:
-    ours, theirs, truth = pair.judged(restored), pair.judged(exact), pair.truth
+def _row(restore: Restore, fp32: Yardstick, index: int) -> _Row:
+    pair, theirs = fp32.pairs[index], fp32.restored[index]
+    ours = pair.judged(restore(pair.frame))
     change = ours.astype(np.float64) - theirs
-    psnr, similarity = psnr_db(ours, truth), ssim(ours, truth)
+    psnr, similarity = psnr_db(ours, pair.truth), ssim(ours, pair.truth)
     return _Row(
         psnr,
         similarity,
-        _less(psnr_db(theirs, truth), psnr),
-        ssim(theirs, truth) - similarity,
+        _less(fp32.psnr_db[index], psnr),
+        fp32.ssim[index] - similarity,
         psnr_db(ours, theirs),
         ssim(ours, theirs),
         [float(mean) for mean in change.mean((0, 1))],

@@ -27,7 +27,7 @@ from crispstream.core.pixels import Bytes, mirrored, padded_size
 
 from .certificate import entry_of, reasons_against
 from .insides import look_inside, tensors_in_halves
-from .judge import Judged, judge, restorer_of
+from .judge import Judged, judge, restorer_of, yardstick_of
 from .pairs import Fitted, Pairs, fitted
 from .speed import speed_ratio
 
@@ -109,12 +109,13 @@ def verify(subject: Subject, pairs: Pairs, progress: Progress = lambda _: None) 
     ready = list(fitted(pairs.pairs, view.input_size(), subject.size_multiple))
     exact = restorer_of(subject.graphs["fp32"], literally=False)
     progress("judging fp32")
-    fp32 = judge(exact, exact, ready)
+    yardstick = yardstick_of(exact, ready)
+    fp32 = judge(exact, yardstick)
     entries = {"fp32": subject.entries.get("fp32", {})}
     for precision, data in subject.graphs.items():
         if precision != "fp32":
             progress(f"judging {precision}")
-            judged = judge(restorer_of(data, literally=precision == "int8"), exact, ready)
+            judged = judge(restorer_of(data, literally=precision == "int8"), yardstick)
             entries[precision] = _entry(subject, precision, view, judged, ready, pairs.digest)
     return Verification(fp32, entries)
 

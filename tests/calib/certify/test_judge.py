@@ -9,6 +9,7 @@ from crispstream.calib.certify.judge import (
     flicker_levels,
     judge,
     restorer_of,
+    yardstick_of,
 )
 from crispstream.calib.certify.pairs import Fitted
 from crispstream.core.metrics import psnr_db, ssim
@@ -36,7 +37,7 @@ def pair(seed=0, name="a", *, height=12, width=16):
 
 
 def test_the_same_graph_loses_nothing():
-    found = judge(nearest, nearest, [pair(0), pair(1)])
+    found = judge(nearest, yardstick_of(nearest, [pair(0), pair(1)]))
     assert found.frames == 2
     assert (found.psnr_loss_db, found.ssim_loss) == (0, 0)
     assert (found.psnr_to_fp32_db, found.ssim_to_fp32) == (np.inf, 1)
@@ -46,7 +47,7 @@ def test_the_same_graph_loses_nothing():
 
 def test_figures_are_those_of_the_kits_own_metrics():
     pairs = [pair(seed) for seed in range(3)]
-    found = judge(shifted([3, 0, 0]), nearest, pairs)
+    found = judge(shifted([3, 0, 0]), yardstick_of(nearest, pairs))
     ours = [shifted([3, 0, 0])(one.frame) for one in pairs]
     theirs = [nearest(one.frame) for one in pairs]
     truth = [one.truth for one in pairs]
@@ -60,7 +61,7 @@ def test_figures_are_those_of_the_kits_own_metrics():
 
 @pytest.mark.parametrize("levels", [(1, 1, 1), (0, 2, 0), (-3, 0, 1)])
 def test_colour_drift_is_the_mean_change_of_each_channel(levels):
-    found = judge(shifted(levels), nearest, [pair()])
+    found = judge(shifted(levels), yardstick_of(nearest, [pair()]))
     assert found.colour_drift_levels == pytest.approx(levels)
     assert found.largest_colour_drift_levels == pytest.approx(max(map(abs, levels)))
 
@@ -72,7 +73,7 @@ def test_drifts_of_two_frames_do_not_cancel_in_the_largest():
         by = 1 if np.array_equal(frame_hwc, bright.frame) else -1
         return (nearest(frame_hwc) + np.array(by)).astype(np.uint8)
 
-    found = judge(restore, nearest, [bright, dark])
+    found = judge(restore, yardstick_of(nearest, [bright, dark]))
     assert found.colour_drift_levels == pytest.approx((0, 0, 0))
     assert found.largest_colour_drift_levels == pytest.approx(1)
 
@@ -84,9 +85,9 @@ def test_the_worst_frame_loses_most():
         by = 9 if np.array_equal(frame_hwc, bad.frame) else 1
         return (nearest(frame_hwc) + np.array(by)).astype(np.uint8)
 
-    found = judge(restore, nearest, [good, bad])
+    found = judge(restore, yardstick_of(nearest, [good, bad]))
     assert found.worst_frame == "bad"
-    alone = judge(restore, nearest, [bad])
+    alone = judge(restore, yardstick_of(nearest, [bad]))
     assert found.worst_frame_loss_db == pytest.approx(alone.psnr_loss_db)
     assert found.psnr_loss_db < found.worst_frame_loss_db
 
@@ -94,9 +95,9 @@ def test_the_worst_frame_loses_most():
 def test_exact_frames_lose_nothing():
     truth = nearest(muted(0))
     exact = Fitted("a", np.ascontiguousarray(truth[::4, ::4]), truth)
-    found = judge(nearest, nearest, [exact])
+    found = judge(nearest, yardstick_of(nearest, [exact]))
     assert (found.psnr_db, found.psnr_loss_db) == (np.inf, 0)
-    assert judge(shifted([1, 1, 1]), nearest, [exact]).psnr_loss_db == np.inf
+    assert judge(shifted([1, 1, 1]), yardstick_of(nearest, [exact])).psnr_loss_db == np.inf
 
 
 def test_what_is_mirrored_is_not_judged():
@@ -109,7 +110,8 @@ def test_what_is_mirrored_is_not_judged():
         large[32:], large[:, 40:] = 255, 255
         return large
 
-    assert judge(restore, nearest, [Fitted("a", frame, truth)]).psnr_to_fp32_db == np.inf
+    fp32 = yardstick_of(nearest, [Fitted("a", frame, truth)])
+    assert judge(restore, fp32).psnr_to_fp32_db == np.inf
 
 
 def test_flicker_is_what_the_noise_of_a_still_scene_becomes():
