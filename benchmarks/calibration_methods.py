@@ -30,7 +30,7 @@ from crispstream.calib.quantise.placement import USUAL, layers_of
 from crispstream.calib.quantise.ranges import Ranges, measure, ranges_from
 from crispstream.calib.quantise.tensorrt_form import Form, tensorrt_form
 from crispstream.core.bundle import Bundle
-from crispstream.runtime.engine.choose import find_model
+from crispstream.runtime.engine.models import find_model
 
 IMAGES = (1, 8, 32, 128)
 PLACEMENTS = ("usual", "and gates", "and last", "all")

@@ -35,8 +35,9 @@ from crispstream.core.bundle import Bundle
 from crispstream.core.machine import usable_cores
 from crispstream.core.pixels import Bytes
 from crispstream.export.static import shape_of
-from crispstream.runtime.engine.build import build_engine
-from crispstream.runtime.engine.choose import find_model
+from crispstream.runtime.engine.building.build import build_engine
+from crispstream.runtime.engine.building.options import BuildOptions
+from crispstream.runtime.engine.models import find_model
 from crispstream.runtime.restorer import Restorer
 from crispstream.train.models.registry import build_network
 
@@ -88,7 +89,7 @@ def speed_of(name: str, threads: int, frames: Sequence[Bytes]) -> Ratio:
 
 def in_tensorrt(onnx_bytes: bytes, planned: Sequence[str]) -> dict[str, int]:
     """Build a graph; return how many convolutions were planned and are in INT8."""
-    layers = build_engine(onnx_bytes, size=SIZE).layers
+    layers = build_engine(onnx_bytes, BuildOptions.static(SIZE)).layers
     integer = {node for layer in layers if layer.data_type == INT8 for node in layer.onnx_nodes}
     return {"planned": len(planned), "in_int8": len(integer.intersection(planned))}
 

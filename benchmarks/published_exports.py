@@ -29,8 +29,10 @@ from crispstream.export.static import (
     static_graph,
 )
 from crispstream.export.surgery import simplified, without_output
-from crispstream.runtime.engine.build import build_engine, load_flavour
-from crispstream.runtime.engine.workbench import Workbench
+from crispstream.runtime.engine.building.build import build_engine
+from crispstream.runtime.engine.building.options import BuildOptions
+from crispstream.runtime.engine.building.workbench import Workbench
+from crispstream.runtime.engine.native import load_flavour
 from crispstream.train.models.registry import build_network
 
 NETWORKS = (
@@ -54,7 +56,9 @@ def build_one(name: str, precision: str, width: int, height: int) -> dict[str, A
     onnx_bytes = exported(network, shape, precision)
     traced = time.monotonic()
     if shape.restores:
-        engine = build_engine(onnx_bytes, flavour=FLAVOUR, size=(width, height)).plan
+        engine = build_engine(
+            onnx_bytes, BuildOptions.static((width, height)), flavour=FLAVOUR
+        ).plan
     else:
         with Workbench(load_flavour(FLAVOUR), FLAVOUR) as bench:
             bench.parse(onnx_bytes)

@@ -24,7 +24,8 @@ from torch.nn import functional
 
 from crispstream.core.errors import EngineError
 from crispstream.export.graph import ByteGraph
-from crispstream.runtime.engine.build import build_engine
+from crispstream.runtime.engine.building.build import build_engine
+from crispstream.runtime.engine.building.options import BuildOptions
 from crispstream.train.models.registry import build_network
 
 WIDTH, HEIGHT = 320, 180
@@ -139,7 +140,7 @@ def profile_ms(data: bytes, folder: Path, feed: dict[str, Any]) -> dict[str, flo
 def rtx_verdict(data: bytes) -> str:
     """Return "builds", or TensorRT-RTX's first complaint."""
     try:
-        return f"builds, {len(build_engine(data, size=(WIDTH, HEIGHT)).plan)} bytes"
+        return f"builds, {len(build_engine(data, BuildOptions.static((WIDTH, HEIGHT))).plan)} bytes"
     except EngineError as error:
         return f"refused: {error.native_log or error}"
 

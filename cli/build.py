@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crispstream.core.errors import UsageError
+from crispstream.core.sizes import SizeRange
 
 from .warn import warn_uncertified
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from crispstream.runtime.engine.record import EngineRecord
+    from crispstream.runtime.engine.store.record import EngineRecord
 
 
 def build(
@@ -49,12 +50,15 @@ def build(
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Build an engine file from a bundle, ahead of time, for one frame size."""
-    from crispstream.runtime.engine.build import build_from_bundle, load_flavour
-    from crispstream.runtime.engine.choose import choose_graph, find_model, needs_permission
-    from crispstream.runtime.engine.record import write_engine
+    from crispstream.runtime.engine.building.build import build_from_bundle
+    from crispstream.runtime.engine.building.options import BuildOptions
+    from crispstream.runtime.engine.choose import choose_graph, needs_permission
+    from crispstream.runtime.engine.models import find_model
+    from crispstream.runtime.engine.native import load_flavour
+    from crispstream.runtime.engine.store.record import write_engine
 
-    width_height = parse_size(size)
-    capability = None if compute_capability is None else _parse_capability(compute_capability)
+    capabilities = () if compute_capability is None else (_parse_capability(compute_capability),)
+    options = BuildOptions((SizeRange.parse(size),), capabilities)
     model = find_model(bundle)
     load_flavour(backend)
     graph = choose_graph(model, precision, backend, allow_uncertified)
@@ -63,10 +67,9 @@ def build(
     with nullcontext() if json else _progress() as progress:
         engine, record = build_from_bundle(
             model,
+            options,
             flavour=backend,
             precision=graph.precision,
-            size=width_height,
-            compute_capability=capability,
             allow_uncertified=allow_uncertified,
             on_progress=_Bar(progress) if progress else None,
         )
@@ -77,23 +80,6 @@ def build(
         typer.echo(json_text.dumps({"engine": str(output), **asdict(record)}))
     else:
         _tell(output, record)
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Return (width, height) of a size in pixels.
-
-    >>> parse_size("320x180")
-    (320, 180)
-
-    Raises:
-        UsageError: if the text is not WIDTHxHEIGHT.
-    """
-    match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text.strip().lower())
-    if not match:
-        raise UsageError(
-            f"the size '{text}' is not WIDTHxHEIGHT in pixels; give for instance 320x180"
-        )
-    return int(match[1]), int(match[2])
 
 
 def _parse_capability(text: str) -> tuple[int, int]:
@@ -144,10 +130,10 @@ class _Bar:
 
 
 def _tell(output: Path, record: "EngineRecord") -> None:
-    aim = f"GPU {record.compute_capability}" if record.compute_capability else "default GPUs"
+    aim = ", ".join(record.options["compute_capabilities"]) or "default GPUs"
     typer.echo(
         f"{output}: {record.engine_bytes / 1e6:.2f} MB in {record.build_seconds:.1f} s "
-        f"({record.bundle} {record.precision}, {record.width}x{record.height}, "
+        f"({record.bundle} {record.precision}, {record.sizes}, "
         f"{record.flavour} {record.flavour_version}, {aim})"
     )
     if record.convolutions:

@@ -58,7 +58,7 @@ def calibrate(
     from crispstream.calib.calibrate import calibrate as make
     from crispstream.calib.certify.pairs import read_pairs
     from crispstream.calib.collect.sets import CalibrationSet
-    from crispstream.runtime.engine.choose import find_model
+    from crispstream.runtime.engine.models import find_model
 
     check_page(html)
     chosen = None if frames is None else CalibrationSet.load(frames)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .build import parse_size
+from crispstream.core.sizes import parse_size
 
 if TYPE_CHECKING:
     from crispstream.calib.collect.collect import Collected, Request
@@ -66,7 +66,7 @@ def collect(
 
 def _request(sources: list[str], frames: int, size: str | None, model: str | None) -> "Request":
     from crispstream.calib.collect.collect import Request
-    from crispstream.runtime.engine.choose import find_model
+    from crispstream.runtime.engine.models import find_model
 
     bundle = find_model(model) if model else None
     return Request(

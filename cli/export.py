@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .build import parse_size
+from crispstream.core.sizes import parse_size
 
 
 def export(

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crispstream.core.errors import UsageError
-
-from .build import parse_size
+from crispstream.core.sizes import parse_size
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -77,7 +76,7 @@ def _facts(thing: str, size: tuple[int, int]) -> Facts:
 
 
 def _bundle_facts(thing: str) -> Facts:
-    from crispstream.runtime.engine.choose import find_model
+    from crispstream.runtime.engine.models import find_model
 
     bundle = find_model(thing)
     for graph in bundle.graphs:
@@ -108,9 +107,9 @@ def _graph_facts(path: Path, size: tuple[int, int]) -> Facts:
 
 
 def _engine_facts(path: Path) -> Facts:
-    from crispstream.runtime.engine.record import read_record
+    from crispstream.runtime.engine.store.record import read_engine
 
-    record = read_record(path)
+    _, record = read_engine(path)
     if record is not None:
         return {"kind": "engine", "path": str(path), **asdict(record)}
     with path.open("rb") as file:

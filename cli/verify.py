@@ -50,7 +50,7 @@ def verify(
     from crispstream.calib.certify.verify import payload_of, subject_of, write_verified
     from crispstream.calib.certify.verify import verify as judge
     from crispstream.core.bundle import check_free
-    from crispstream.runtime.engine.choose import find_model
+    from crispstream.runtime.engine.models import find_model
 
     from .calibrate import progress_bar
 

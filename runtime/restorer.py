@@ -17,7 +17,9 @@ from crispstream.core.pixels import SCALE, Bytes, pad_reflect, padded_size
 
 from .engine.backends.base import Backend
 from .engine.backends.bicubic import BicubicBackend
-from .engine.choose import find_model, needs_permission, open_backend
+from .engine.choose import needs_permission
+from .engine.models import find_model
+from .engine.opening import open_backend
 from .latency import Latencies
 
 STAGES = ("copy_in", "infer", "copy_out")

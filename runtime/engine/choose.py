@@ -1,20 +1,12 @@
-"""From what the user asked for to a graph and a backend that runs it."""
+"""From what the user asked for to the graph of a bundle."""
 
 import shlex
-from pathlib import Path
 
 from crispstream.core.bundle import VERIFICATION, Bundle, Graph
 from crispstream.core.errors import BundleError, UsageError
 from crispstream.core.machine import usable_cores
-from crispstream.core.registry import did_you_mean
 
-from .backends.base import Backend
-
-BUNDLES = Path(__file__).parents[1] / "bundles"
-"""The shipped bundles, one folder each; package data, read-only."""
-
-BACKENDS = ("auto", "onnxruntime", "onnxruntime-cuda")
-"""What can run a bundle today; "auto" is onnxruntime on the CPU."""
+from . import models
 
 # From this many cores on, threads inside operators pay and fewer frames are held; below it the
 # cores would not divide evenly, and some would idle.
@@ -26,40 +18,6 @@ _FASTER = {"onnxruntime": "int8-cpu", "tensorrt": "fp16", "tensorrt-rtx": "fp16"
 
 
 _ALL_THE_SAME = "or use it all the same with --allow-uncertified"
-
-
-def shipped_names() -> list[str]:
-    """Return the names of the bundles that came with the package, sorted."""
-    return sorted(found.parent.name for found in BUNDLES.glob("*/bundle.json"))
-
-
-def find_model(name_or_path: str | Path) -> Bundle:
-    """Load a shipped bundle by its name, or any bundle by its folder.
-
-    A shipped name wins over a folder of the same name; write "./edge-n" for the folder.
-
-    Raises:
-        UsageError: if there is neither, naming the shipped bundles.
-        BundleError: if the bundle is damaged.
-    """
-    text, path = str(name_or_path), Path(name_or_path)
-    if text == "bicubic":
-        raise UsageError("bicubic is computed and has no bundle; name a model or a bundle's path")
-    names = shipped_names()
-    if text in names:
-        return Bundle.load(BUNDLES / text)
-    if path.is_dir():
-        return Bundle.load(path)
-    if path.exists():
-        raise UsageError(
-            f"{path} is a file; a bundle is a folder with a bundle.json, "
-            "made by: crispstream export"
-        )
-    hint = did_you_mean(text, [*names, "bicubic"])
-    known = ", ".join([*names, "bicubic"])
-    raise UsageError(
-        f"there is no model '{text}'; {hint}give one of {known}, or the path of a bundle"
-    )
 
 
 def choose_graph(
@@ -149,7 +107,7 @@ def _refusal(bundle: Bundle, graph: Graph) -> UsageError:
         return UsageError(
             f"{subject} failed its verification{why}; take --precision fp32, {_ALL_THE_SAME}"
         )
-    shipped = bundle.path.parent == BUNDLES
+    shipped = bundle.path.parent == models.BUNDLES
     thing = bundle.name if shipped else shlex.quote(str(bundle.path))
     return UsageError(
         f"{subject} was never verified, so it may not look like fp32; run "
@@ -164,34 +122,3 @@ def frames_side_by_side(threads: int | None = None) -> int:
     """
     cores = threads or usable_cores()
     return cores if cores < _MANY_CORES else _SIDE_BY_SIDE_OF_MANY
-
-
-def open_backend(
-    bundle: Bundle,
-    precision: str = "auto",
-    backend: str = "auto",
-    threads: int | None = None,
-    side_by_side: int = 1,
-    allow_uncertified: bool = False,
-) -> Backend:
-    """Start the backend that runs a bundle; `choose_graph` tells which graph it runs.
-
-    Raises:
-        UsageError: if the backend is unknown or does not serve the precision, or the graph is
-            not certified and need be.
-        BundleError: if the graph is missing or damaged.
-        EngineError: if the library refuses the graph.
-    """
-    if backend not in BACKENDS:
-        raise UsageError(f"there is no backend '{backend}'; choose one of {', '.join(BACKENDS)}")
-    name = "onnxruntime" if backend == "auto" else backend
-    graph = choose_graph(bundle, precision, name, allow_uncertified)
-    from .backends.onnxruntime import OnnxRuntimeBackend  # 0.1 s: only who runs a model pays
-
-    return OnnxRuntimeBackend(
-        bundle.graph_bytes(graph),
-        precision=graph.precision,
-        device="cuda" if name.endswith("-cuda") else "cpu",
-        threads=threads,
-        side_by_side=side_by_side,
-    )

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from crispstream.cli.build import build
 from crispstream.core.errors import BundleError, UsageError
 from crispstream.core.files import sha256_of
-from crispstream.runtime.engine.record import read_record
+from crispstream.runtime.engine.store.record import read_engine
 from tests.helpers.bundles import tiny_graphs, write_tiny_bundle
 
 app = typer.Typer()
@@ -41,9 +41,9 @@ def test_builds_a_file_and_names_the_next_command(bundle: Path, tmp_path: Path) 
     stdout = run(bundle, "--precision", "fp32", "--size", "64x48", "-o", output)
     assert "MB in" in stdout
     assert f"next: crispstream inspect '{output}'" in stdout
-    record = read_record(output)
+    record = read_engine(output)[1]
     assert record is not None
-    assert (record.precision, record.width, record.height) == ("fp32", 64, 48)
+    assert (record.precision, record.sizes) == ("fp32", "64x48")
 
 
 @needs_rtx
@@ -53,7 +53,8 @@ def test_json_is_all_there_is_on_standard_output(bundle: Path, tmp_path: Path) -
     facts = json.loads(run(bundle, "--size", "64x48", *capability, "-o", output, "--json"))
     assert facts["engine"] == str(output)
     assert facts["engine_sha256"] == sha256_of(output.read_bytes())
-    assert (facts["precision"], facts["compute_capability"]) == ("fp16", "8.9")
+    assert facts["precision"] == "fp16"
+    assert facts["options"]["compute_capabilities"] == ["8.9"]
 
 
 @needs_rtx
@@ -64,7 +65,7 @@ def test_replaces_a_file_only_when_told(bundle: Path, tmp_path: Path) -> None:
         run(bundle, "--size", "64x48", "-o", output)
     assert output.read_bytes() == b"precious"
     run(bundle, "--size", "64x48", "-o", output, "--overwrite")
-    assert read_record(output) is not None
+    assert read_engine(output)[1] is not None
 
 
 @needs_rtx
@@ -95,7 +96,7 @@ def test_a_certified_graph_is_built_without_one(bundle: Path, tmp_path: Path) ->
         (("--size", "0x180"), "WIDTHxHEIGHT"),
         (("--size", "-4x180"), "WIDTHxHEIGHT"),
         (("--size", "64x48", "--compute-capability", "ada"), r"MAJOR\.MINOR"),
-        (("--size", "64x48", "--backend", "onnxruntime"), "tensorrt-rtx, tensorrt"),
+        (("--size", "64x48", "--backend", "onnxruntime"), "tensorrt, tensorrt-rtx"),
         (("--size", "63x48"), "multiples of 4"),
     ],
 )

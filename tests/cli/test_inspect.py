@@ -13,7 +13,8 @@ from crispstream.cli.inspect import inspect
 from crispstream.core.bundle import CERTIFICATE, Bundle, write_bundle
 from crispstream.core.errors import BundleError, EngineError, UsageError
 from crispstream.core.files import sha256_of
-from crispstream.runtime.engine.record import EngineRecord, write_engine
+from crispstream.runtime.engine.building.options import BuildOptions
+from crispstream.runtime.engine.store.record import EngineRecord, write_engine
 from tests.helpers.bundles import four_graphs, tiny_graphs, write_tiny_bundle
 from tests.helpers.graphs import small_net
 
@@ -143,20 +144,24 @@ def test_an_engine_with_its_sidecar(tmp_path: Path) -> None:
         bundle="tiny",
         graph_sha256="0" * 64,
         precision="fp16",
-        width=320,
-        height=180,
         flavour="tensorrt-rtx",
         flavour_version="1.7.1",
-        compute_capability="8.6",
+        options=BuildOptions.static((320, 180), (8, 6)).as_json(),
+        gpu={},
         engine_sha256=sha256_of(engine),
         engine_bytes=len(engine),
         build_seconds=0.25,
+        built_at="2026-11-21T18:00:00Z",
         crispstream_version="0.1.0",
         convolutions={"Half": 3, "Float": 1},
     )
     path = tmp_path / "a.engine"
     write_engine(path, engine, record)
-    assert facts_of(path) == {"kind": "engine", "path": str(path), **asdict(record)}
+    assert facts_of(path) == {
+        "kind": "engine",
+        "path": str(path),
+        **json.loads(json.dumps(asdict(record))),
+    }
     shown = run(path)
     assert "8.6" in shown
     assert "320" in shown

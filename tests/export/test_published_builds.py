@@ -8,8 +8,10 @@ import torch
 from crispstream.export.card import facts
 from crispstream.export.exporter import export_bundle
 from crispstream.export.static import deployed, onnx_from_static, shape_of, static_graph
-from crispstream.runtime.engine.build import build_from_bundle, load_flavour
-from crispstream.runtime.engine.workbench import Workbench
+from crispstream.runtime.engine.building.build import build_from_bundle
+from crispstream.runtime.engine.building.options import BuildOptions
+from crispstream.runtime.engine.building.workbench import Workbench
+from crispstream.runtime.engine.native import load_flavour
 from crispstream.train.checkpoint import Checkpoint
 from crispstream.train.models.registry import build_network
 from crispstream.train.recipes.recipe import Recipe
@@ -38,10 +40,10 @@ def test_a_static_bundle_builds_at_both_precisions(tmp_path):
     )
     for precision in ("fp32", "fp16"):
         engine, record = build_from_bundle(
-            bundle, precision=precision, size=(24, 16), allow_uncertified=True
+            bundle, BuildOptions.static((24, 16)), precision=precision, allow_uncertified=True
         )
         assert engine[:4] == b"vtrt"
-        assert (record.precision, record.width, record.height) == (precision, 24, 16)
+        assert (record.precision, record.sizes) == (precision, "24x16")
 
 
 @needs_rtx

@@ -7,8 +7,9 @@ import pytest
 from crispstream.calib.quantise.graph import GraphView
 from crispstream.calib.quantise.placement import layers_of
 from crispstream.calib.quantise.tensorrt_form import tensorrt_form
-from crispstream.runtime.engine.build import build_engine
-from crispstream.runtime.engine.choose import find_model
+from crispstream.runtime.engine.building.build import build_engine
+from crispstream.runtime.engine.building.options import BuildOptions
+from crispstream.runtime.engine.models import find_model
 from tests.helpers.graphs import edge_like
 from tests.helpers.sets import made_up_ranges
 
@@ -24,7 +25,7 @@ def types_by_convolution(fp16, fp32, layers, *, size=SIZE, **options):
     """Build the quantised graph; return what each convolution of it reads."""
     form = tensorrt_form(fp16, fp32, layers, made_up_ranges(fp32), **options)
     assert form.int8_layers == tuple(layers)
-    built = build_engine(form.onnx_bytes, size=size, compute_capability=(8, 9))
+    built = build_engine(form.onnx_bytes, BuildOptions.static(size, (8, 9)))
     assert built.plan[:4] == b"vtrt"
     names = {node.name for node in fp16.convolutions()}
     return {

@@ -14,7 +14,7 @@ from crispstream.calib.quantise.placement import (
     read_plan,
 )
 from crispstream.core.errors import UsageError
-from crispstream.runtime.engine.choose import find_model
+from crispstream.runtime.engine.models import find_model
 from tests.helpers.graphs import edge_like, float_contract, small_net
 
 VIEW = GraphView(edge_like())

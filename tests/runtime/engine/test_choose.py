@@ -6,7 +6,7 @@ import pytest
 
 from crispstream.core.bundle import CERTIFICATE
 from crispstream.core.errors import BundleError, UsageError
-from crispstream.runtime.engine import choose
+from crispstream.runtime.engine import choose, models, opening
 from tests.helpers.bundles import four_graphs, tiny_graphs, write_tiny_bundle
 
 
@@ -16,19 +16,19 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "shipped"
     for name in ("edge-one", "edge-two"):
         write_tiny_bundle(folder / name, name=name)
-    monkeypatch.setattr(choose, "BUNDLES", folder)
+    monkeypatch.setattr(models, "BUNDLES", folder)
     return folder
 
 
 def test_finds_shipped_bundles_by_name(shipped: Path) -> None:
-    assert choose.shipped_names() == ["edge-one", "edge-two"]
-    assert choose.find_model("edge-two").path == shipped / "edge-two"
+    assert models.shipped_names() == ["edge-one", "edge-two"]
+    assert models.find_model("edge-two").path == shipped / "edge-two"
 
 
 def test_finds_any_bundle_by_path(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "own", name="own")
-    assert choose.find_model(bundle.path).name == "own"
-    assert choose.find_model(str(bundle.path)).name == "own"
+    assert models.find_model(bundle.path).name == "own"
+    assert models.find_model(str(bundle.path)).name == "own"
 
 
 def test_a_shipped_name_wins_over_a_folder(
@@ -36,21 +36,21 @@ def test_a_shipped_name_wins_over_a_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_tiny_bundle(tmp_path / "edge-one", name="mine")
-    assert choose.find_model("edge-one").name == "edge-one"
-    assert choose.find_model("./edge-one").name == "mine"
+    assert models.find_model("edge-one").name == "edge-one"
+    assert models.find_model("./edge-one").name == "mine"
 
 
 def test_unknown_models_list_what_there_is(shipped: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"did you mean 'edge-one'.*edge-one, edge-two, bicubic"):
-        choose.find_model("edge-ome")
+        models.find_model("edge-ome")
     with pytest.raises(UsageError, match="bicubic is computed"):
-        choose.find_model("bicubic")
+        models.find_model("bicubic")
     file = tmp_path / "model.onnx"
     file.write_bytes(b"x")
     with pytest.raises(UsageError, match="is a file; a bundle is a folder"):
-        choose.find_model(file)
+        models.find_model(file)
     with pytest.raises(BundleError, match=r"bundle\.json"):
-        choose.find_model(tmp_path)
+        models.find_model(tmp_path)
 
 
 ALL = ("fp16", "int8", "int8-cpu")
@@ -139,7 +139,7 @@ def test_uncertified_graphs_run_only_where_that_is_allowed(
 def test_a_shipped_bundle_is_verified_by_its_name(shipped: Path) -> None:
     write_tiny_bundle(shipped / "edge-three", tiny_graphs(), name="edge-three")
     with pytest.raises(UsageError, match="crispstream verify edge-three -o NEW"):
-        choose.choose_graph(choose.find_model("edge-three"), "fp16", "onnxruntime")
+        choose.choose_graph(models.find_model("edge-three"), "fp16", "onnxruntime")
 
 
 @pytest.mark.parametrize(
@@ -211,4 +211,4 @@ def test_int8_on_the_cpu_needs_the_form_for_cpus(tmp_path: Path) -> None:
 def test_unknown_backends_list_those_there_are(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "b")
     with pytest.raises(UsageError, match="auto, onnxruntime, onnxruntime-cuda"):
-        choose.open_backend(bundle, backend="tensorflow")
+        opening.open_backend(bundle, backend="tensorflow")

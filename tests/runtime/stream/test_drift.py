@@ -9,7 +9,7 @@ import pytest
 
 from crispstream.core.figures import FrameMeter
 from crispstream.core.pixels import Bytes
-from crispstream.runtime.engine.choose import find_model
+from crispstream.runtime.engine.models import find_model
 from crispstream.runtime.frame import Frame
 from crispstream.runtime.stream.drift import (
     Departure,

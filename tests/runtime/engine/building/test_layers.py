@@ -2,7 +2,7 @@
 
 import pytest
 
-from crispstream.runtime.engine.layers import EngineLayer, convolution_types, layers_of
+from crispstream.runtime.engine.building.layers import EngineLayer, convolution_types, layers_of
 
 SHAPE = "Dimensions: [1,16,48,64], Strides: [49152,1,1024,16], StrideOrder: [3,0,2,1]"
 HALF, INT8, FLOAT = (

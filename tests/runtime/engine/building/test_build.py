@@ -10,8 +10,10 @@ import pytest
 from crispstream.core.bundle import Bundle
 from crispstream.core.errors import EngineError, MissingExtraError, UsageError
 from crispstream.core.files import sha256_of
-from crispstream.runtime.engine.build import Built, build_engine, build_from_bundle, load_flavour
-from crispstream.runtime.engine.choose import find_model, shipped_names
+from crispstream.runtime.engine.building.build import Built, build_engine, build_from_bundle
+from crispstream.runtime.engine.building.options import BuildOptions
+from crispstream.runtime.engine.models import find_model, shipped_names
+from crispstream.runtime.engine.native import load_flavour
 from tests.helpers.bundles import tiny_graphs, write_tiny_bundle
 from tests.helpers.graphs import (
     asymmetric_qdq,
@@ -22,6 +24,7 @@ from tests.helpers.graphs import (
 )
 
 SIZE = (64, 48)
+STATIC = BuildOptions.static(SIZE)
 needs_rtx = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None,
     reason='TensorRT-RTX is not installed: pip install "crispstream[rtx]"',
@@ -45,7 +48,10 @@ def is_rtx_engine(engine: bytes | Built) -> bool:
 )
 def test_every_shipped_graph_builds(name: str, precision: str) -> None:
     engine, record = build_from_bundle(
-        find_model(name), precision=precision, size=(320, 180), allow_uncertified=True
+        find_model(name),
+        BuildOptions.static((320, 180)),
+        precision=precision,
+        allow_uncertified=True,
     )
     assert is_rtx_engine(engine)
     assert record.precision == precision
@@ -54,14 +60,14 @@ def test_every_shipped_graph_builds(name: str, precision: str) -> None:
 @needs_rtx
 @pytest.mark.parametrize("graph", [nearest_x4(), small_net(), small_net(half=True)])
 def test_tiny_graphs_build(graph: bytes) -> None:
-    assert is_rtx_engine(build_engine(graph, size=SIZE))
+    assert is_rtx_engine(build_engine(graph, STATIC))
 
 
 @needs_rtx
 def test_fp16_comes_from_the_graph_and_shrinks_the_engine() -> None:
     # 256 channels: enough weights to outweigh what every engine carries.
-    full = build_engine(small_net(channels=256), size=SIZE).plan
-    half = build_engine(small_net(channels=256, half=True), size=SIZE).plan
+    full = build_engine(small_net(channels=256), STATIC).plan
+    half = build_engine(small_net(channels=256, half=True), STATIC).plan
     assert len(half) < len(full)
 
 
@@ -70,14 +76,15 @@ def test_the_record_describes_the_engine(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "b", tiny_graphs(), name="b", certified=("fp16",))
     times = iter([1_000_000_000, 3_500_000_000])
     engine, record = build_from_bundle(
-        bundle, size=SIZE, compute_capability=(8, 6), clock=lambda: next(times)
+        bundle, BuildOptions.static(SIZE, (8, 6)), clock=lambda: next(times)
     )
     assert record.engine_sha256 == sha256_of(engine)
     assert record.engine_bytes == len(engine)
     assert record.graph_sha256 == bundle.graph("fp16").sha256
     assert (record.bundle, record.precision) == ("b", "fp16")
-    assert (record.width, record.height) == SIZE
-    assert (record.flavour, record.compute_capability) == ("tensorrt-rtx", "8.6")
+    assert record.sizes == "64x48"
+    assert record.flavour == "tensorrt-rtx"
+    assert record.options["compute_capabilities"] == ["8.6"]
     assert record.build_seconds == 2.5
 
 
@@ -85,11 +92,11 @@ def test_the_record_describes_the_engine(tmp_path: Path) -> None:
 def test_an_uncertified_graph_is_built_only_where_that_is_allowed(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "b", tiny_graphs())
     with pytest.raises(UsageError, match="--allow-uncertified"):
-        build_from_bundle(bundle, precision="fp16", size=SIZE)
-    engine, record = build_from_bundle(bundle, precision="fp16", size=SIZE, allow_uncertified=True)
+        build_from_bundle(bundle, STATIC, precision="fp16")
+    engine, record = build_from_bundle(bundle, STATIC, precision="fp16", allow_uncertified=True)
     assert is_rtx_engine(engine)
     assert record.precision == "fp16"
-    assert build_from_bundle(bundle, size=SIZE)[1].precision == "fp32"
+    assert build_from_bundle(bundle, STATIC)[1].precision == "fp32"
 
 
 @needs_rtx
@@ -105,7 +112,7 @@ def test_an_uncertified_graph_is_built_only_where_that_is_allowed(tmp_path: Path
 )
 def test_graphs_that_cannot_be_engines(graph: bytes, words: str) -> None:
     with pytest.raises(EngineError, match=words) as caught:
-        build_engine(graph, size=SIZE)
+        build_engine(graph, STATIC)
     assert len(str(caught.value).splitlines()) == 1
     assert "In checkType at" not in str(caught.value)
 
@@ -113,28 +120,28 @@ def test_graphs_that_cannot_be_engines(graph: bytes, words: str) -> None:
 @needs_rtx
 def test_the_librarys_own_line_is_kept() -> None:
     with pytest.raises(EngineError) as caught:
-        build_engine(bytes_shuffled(), size=SIZE)
+        build_engine(bytes_shuffled(), STATIC)
     assert "API Usage Error" in caught.value.native_log
 
 
 @needs_rtx
 def test_an_impossible_build_says_what_the_library_said() -> None:
     with pytest.raises(EngineError, match=r"it said: .*volume"):
-        build_engine(small_net(), size=(400_000, 400_000))
+        build_engine(small_net(), BuildOptions.static((400_000, 400_000)))
 
 
 @needs_rtx
 def test_a_static_graph_has_one_size() -> None:
     graph = small_net(48, 64)
-    assert is_rtx_engine(build_engine(graph, size=(64, 48)))
+    assert is_rtx_engine(build_engine(graph, BuildOptions.static((64, 48))))
     with pytest.raises(UsageError, match=r"no engine of 320x180 px"):
-        build_engine(graph, size=(320, 180))
+        build_engine(graph, BuildOptions.static((320, 180)))
 
 
 @needs_rtx
 def test_unknown_compute_capabilities_list_the_known() -> None:
     with pytest.raises(UsageError, match=r"capability 3\.5; it knows .*8\.6, 8\.9, 12\.0"):
-        build_engine(small_net(), size=SIZE, compute_capability=(3, 5))
+        build_engine(small_net(), BuildOptions.static(SIZE, (3, 5)))
 
 
 @needs_rtx
@@ -148,13 +155,13 @@ def test_unknown_compute_capabilities_list_the_known() -> None:
 def test_sizes_the_bundle_cannot_have(tmp_path: Path, size: tuple[int, int], words: str) -> None:
     bundle: Bundle = write_tiny_bundle(tmp_path / "b")
     with pytest.raises(UsageError, match=words):
-        build_from_bundle(bundle, size=size)
+        build_from_bundle(bundle, BuildOptions.static(size))
 
 
 @needs_rtx
 def test_progress_is_told_from_start_to_end() -> None:
     told: list[tuple[str, int, int]] = []
-    build_engine(small_net(), size=SIZE, on_progress=lambda *step: told.append(step))
+    build_engine(small_net(), STATIC, on_progress=lambda *step: told.append(step))
     whole, done, steps = told[0]
     assert done == 0
     assert told[-1] == (whole, steps, steps)
@@ -174,13 +181,13 @@ def test_an_exception_from_progress_cancels_and_comes_out() -> None:
         raise StopError
 
     with pytest.raises(StopError):
-        build_engine(small_net(), size=SIZE, on_progress=stop)
+        build_engine(small_net(), STATIC, on_progress=stop)
     assert len(calls) == 1
-    assert is_rtx_engine(build_engine(small_net(), size=SIZE))
+    assert is_rtx_engine(build_engine(small_net(), STATIC))
 
 
 def test_an_unknown_flavour_lists_the_known() -> None:
-    with pytest.raises(UsageError, match="tensorrt-rtx, tensorrt"):
+    with pytest.raises(UsageError, match="tensorrt, tensorrt-rtx"):
         load_flavour("openvino")
 
 
@@ -210,4 +217,4 @@ def test_tensorrt_goes_through_the_same_calls(monkeypatch: pytest.MonkeyPatch) -
     import tensorrt_rtx
 
     monkeypatch.setitem(sys.modules, "tensorrt", tensorrt_rtx)
-    assert is_rtx_engine(build_engine(small_net(), flavour="tensorrt", size=SIZE))
+    assert is_rtx_engine(build_engine(small_net(), STATIC, flavour="tensorrt"))

@@ -5,23 +5,22 @@ are strongly typed, so the precision is the graph's own and no flag can change i
 """
 
 import importlib.metadata
-from types import ModuleType
+from datetime import datetime, timezone
 from typing import NamedTuple
 
 from crispstream.core.bundle import Bundle
 from crispstream.core.clock import Clock, monotonic_ns
-from crispstream.core.errors import EngineError, UsageError
+from crispstream.core.errors import UsageError
 from crispstream.core.files import sha256_of
-from crispstream.core.optional import require
 from crispstream.core.pixels import padded_size
+from crispstream.runtime.engine.choose import choose_graph
+from crispstream.runtime.engine.device.gpu import Gpu
+from crispstream.runtime.engine.native import load_flavour
+from crispstream.runtime.engine.store.record import EngineRecord
 
-from .choose import choose_graph
 from .layers import EngineLayer, convolution_types
-from .record import EngineRecord
-from .workbench import Progress, Workbench, dotted
-
-FLAVOURS = {"tensorrt-rtx": ("tensorrt_rtx", "rtx"), "tensorrt": ("tensorrt", "tensorrt")}
-"""Flavour -> the Python module that builds it, and the extra that brings the module."""
+from .options import BuildOptions
+from .workbench import Progress, Workbench
 
 
 class Built(NamedTuple):
@@ -35,15 +34,13 @@ class Built(NamedTuple):
 
 def build_engine(
     onnx_bytes: bytes,
+    options: BuildOptions,
     *,
     flavour: str = "tensorrt-rtx",
-    size: tuple[int, int],
-    compute_capability: tuple[int, int] | None = None,
     on_progress: Progress | None = None,
 ) -> Built:
-    """Build an engine for frames of exactly `size` (width, height), in pixels.
+    """Build an engine.
 
-    `compute_capability` is the GPU's, (8, 6) for instance; None leaves the choice to the library.
     One build at a time in a process. An exception from `on_progress` cancels the build and is
     raised again here.
 
@@ -55,82 +52,57 @@ def build_engine(
     trt = load_flavour(flavour)
     with Workbench(trt, flavour) as bench:
         bench.parse(onnx_bytes)
-        bench.fix_size(size)
-        bench.aim_at(compute_capability)
+        for profile in options.profiles:
+            bench.add_profile(profile)
+        bench.aim_at(options.compute_capabilities)
         return Built(bench.build(on_progress), bench.layers())
 
 
 def build_from_bundle(
     bundle: Bundle,
+    options: BuildOptions,
     *,
     flavour: str = "tensorrt-rtx",
     precision: str = "auto",
-    size: tuple[int, int],
-    compute_capability: tuple[int, int] | None = None,
+    gpu: Gpu | None = None,
     allow_uncertified: bool = False,
     on_progress: Progress | None = None,
     clock: Clock = monotonic_ns,
 ) -> tuple[bytes, EngineRecord]:
-    """Build a bundle's graph for frames of `size` (width, height); return engine and record.
+    """Build a bundle's graph; return engine and record. `choose_graph` tells which graph that is.
 
-    `choose_graph` tells which graph that is.
+    `gpu` is the one that the engine is bound to: needed for `tensorrt`, ignored otherwise.
 
     Raises:
-        UsageError: as `build_engine`; also if `size` is no multiple of what the bundle needs, or
+        UsageError: as `build_engine`; also if a size is no multiple of what the bundle needs, or
             the graph is not certified and not allowed to be.
         BundleError: if the bundle lacks the precision or is damaged.
         MissingExtraError: if the flavour's Python package is not installed.
         EngineError: if the library refuses.
     """
-    width, height = size
-    _check_size(bundle, width, height)
+    for profile in options.profiles:
+        for size in profile:
+            _check_size(bundle, *size)
     trt = load_flavour(flavour)
     graph = choose_graph(bundle, precision, flavour, allow_uncertified)
     onnx_bytes = bundle.graph_bytes(graph)
     begun_ns = clock()
-    engine, layers = build_engine(
-        onnx_bytes,
-        flavour=flavour,
-        size=size,
-        compute_capability=compute_capability,
-        on_progress=on_progress,
-    )
+    engine, layers = build_engine(onnx_bytes, options, flavour=flavour, on_progress=on_progress)
     return engine, EngineRecord(
         bundle=bundle.name,
         graph_sha256=graph.sha256,
         precision=graph.precision,
-        width=width,
-        height=height,
         flavour=flavour,
         flavour_version=str(trt.__version__),
-        compute_capability=None if compute_capability is None else dotted(compute_capability),
+        options=options.as_json(),
+        gpu=gpu.as_json() if gpu and flavour == "tensorrt" else {},
         engine_sha256=sha256_of(engine),
         engine_bytes=len(engine),
         build_seconds=round((clock() - begun_ns) / 1e9, 3),
+        built_at=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         crispstream_version=_own_version(),
         convolutions=convolution_types(layers),
     )
-
-
-def load_flavour(flavour: str) -> ModuleType:
-    """Return the Python module of a flavour, if it can build what the kit needs.
-
-    Raises:
-        UsageError: if the flavour is unknown.
-        MissingExtraError: if the package is not installed.
-        EngineError: if it is older than TensorRT 10.
-    """
-    if flavour not in FLAVOURS:
-        raise UsageError(
-            f"no engine can be built for '{flavour}'; choose one of {', '.join(FLAVOURS)}"
-        )
-    trt = require(*FLAVOURS[flavour])
-    if not hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
-        raise EngineError(
-            f"TensorRT {trt.__version__} cannot build strongly typed networks, where the graph "
-            "alone decides the precision; install TensorRT 10.0 or newer"
-        )
-    return trt
 
 
 def _check_size(bundle: Bundle, width: int, height: int) -> None:

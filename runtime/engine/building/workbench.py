@@ -6,12 +6,14 @@ choosing another kernel.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from types import ModuleType
 from typing import Any
 
 from crispstream.core.errors import EngineError, UsageError
+from crispstream.core.sizes import SizeRange
+from crispstream.runtime.engine.native import listening, logger_of
 
 from .layers import EngineLayer, layers_of
 
@@ -19,29 +21,6 @@ INPUT = "frame"
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a building phase, its steps done, and its steps in all."""
-
-_loggers: dict[str, Any] = {}
-
-
-@dataclass(slots=True)
-class _Heard:
-    """What the library said during one build, and what a callback of ours raised in it."""
-
-    errors: list[str] = field(default_factory=list)
-    table: list[str] = field(default_factory=list)
-    raised: BaseException | None = None
-
-    def clear(self) -> None:
-        self.errors.clear()
-        self.table.clear()
-        self.raised = None
-
-    def log(self) -> str:
-        """The first error line; those that follow only repeat it."""
-        return self.errors[0].strip() if self.errors else ""
-
-
-_heard = _Heard()
 
 
 class Workbench:
@@ -53,10 +32,11 @@ class Workbench:
 
     def __init__(self, trt: ModuleType, flavour: str) -> None:
         """Make the library's objects; `flavour` names it in messages. One at a time."""
-        _heard.clear()
         self._trt = trt
         self._flavour = flavour
-        logger = _logger(trt, flavour)
+        self._open = ExitStack()
+        self._heard = self._open.enter_context(listening())
+        logger = logger_of(trt, flavour)
         self._builder: Any = trt.Builder(logger)
         strongly_typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
         self._network: Any = self._builder.create_network(strongly_typed)
@@ -65,6 +45,7 @@ class Workbench:
         # Without it the table of layers says nothing of types and nodes.
         self._config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         self._monitor: Any = None
+        self._raised: list[BaseException] = []  # by `on_progress`, in the library's threads
 
     def __enter__(self) -> "Workbench":
         """Return the bench itself."""
@@ -79,6 +60,7 @@ class Workbench:
         self._network = None
         self._builder = None
         self._monitor = None
+        self._open.close()
 
     def parse(self, onnx_bytes: bytes) -> None:
         """Read the graph.
@@ -91,24 +73,20 @@ class Workbench:
         told = self._parser.get_error(0) if self._parser.num_errors else None
         reason = told.desc() if told else ""
         if not reason or reason.startswith("Invalid Node"):  # then only the log says why
-            reason = _heard.log() or "no reason given"
+            reason = self._heard.first_error() or "no reason given"
         raise EngineError(
             f"{self._flavour} refused the graph{_node_of(told)}: {_one_line(reason)}; export it "
             "again with this kit, or choose another precision",
             reason,
         )
 
-    def fix_size(self, size: tuple[int, int]) -> None:
-        """Give the input one shape, for frames of `size` (width, height), in pixels.
-
-        Smallest, best and largest are the same: kernels are chosen for that size alone.
+    def add_profile(self, sizes: SizeRange) -> None:
+        """Let the engine take frames of these sizes; kernels are chosen for the best of them.
 
         Raises:
             EngineError: if the graph has other inputs than `frame`.
             UsageError: if the graph is made for another size.
         """
-        width, height = size
-        shape = (1, height, width, 3)
         inputs = [self._network.get_input(index) for index in range(self._network.num_inputs)]
         if [tensor.name for tensor in inputs] != [INPUT]:
             raise EngineError(
@@ -116,39 +94,42 @@ class Workbench:
                 f"['{INPUT}'] only; export it with: crispstream export"
             )
         takes = tuple(inputs[0].shape)
-        if len(takes) != 4 or any(-1 != t != s for t, s in zip(takes, shape, strict=True)):
-            raise UsageError(
-                f"the graph takes frames of shape {list(takes)}, so no engine of {width}x{height} "
-                f"px can be built; expected {list(shape)} (-1 is free)"
-            )
+        shapes = [(1, height, width, 3) for width, height in sizes]
+        for shape in shapes:
+            if len(takes) != 4 or any(-1 != t != s for t, s in zip(takes, shape, strict=True)):
+                raise UsageError(
+                    f"the graph takes frames of shape {list(takes)}, so no engine of {sizes} px "
+                    f"can be built; expected {list(shape)} (-1 is free)"
+                )
         profile = self._builder.create_optimization_profile()
-        profile.set_shape(INPUT, shape, shape, shape)
+        profile.set_shape(INPUT, *shapes)
         if self._config.add_optimization_profile(profile) < 0:
-            raise self._refused(f"the size {width}x{height}")
+            raise self._refused(f"the size {sizes}")
 
-    def aim_at(self, compute_capability: tuple[int, int] | None) -> None:
-        """Choose the kind of GPU; None leaves the choice to the library.
+    def aim_at(self, compute_capabilities: Sequence[tuple[int, int]]) -> None:
+        """Choose the kinds of GPU; none leaves the choice to the library.
 
         Raises:
-            UsageError: if the library cannot build for it.
+            UsageError: if the library cannot build for one of them.
         """
-        if compute_capability is None:
+        if not compute_capabilities:
             return
-        wanted = dotted(compute_capability)
+        wanted = [dotted(each) for each in compute_capabilities]
         if not hasattr(self._config, "set_compute_capability"):
             raise UsageError(
-                f"{self._flavour} builds for the GPU it runs on and cannot aim at {wanted}; "
+                f"{self._flavour} builds for the GPU it runs on and cannot aim at {wanted[0]}; "
                 "leave out the compute capability, or build for tensorrt-rtx"
             )
         known = _compute_capabilities(self._trt)
-        if wanted not in known:
-            raise UsageError(
-                f"{self._flavour} {self._trt.__version__} cannot build for compute capability "
-                f"{wanted}; it knows {', '.join(known)}"
-            )
-        self._config.num_compute_capabilities = 1
-        if not self._config.set_compute_capability(known[wanted], 0):
-            raise self._refused(f"compute capability {wanted}")
+        self._config.num_compute_capabilities = len(wanted)
+        for index, each in enumerate(wanted):
+            if each not in known:
+                raise UsageError(
+                    f"{self._flavour} {self._trt.__version__} cannot build for compute capability "
+                    f"{each}; it knows {', '.join(known)}"
+                )
+            if not self._config.set_compute_capability(known[each], index):
+                raise self._refused(f"compute capability {each}")
 
     def build(self, on_progress: Progress | None) -> bytes:
         """Return the engine.
@@ -157,42 +138,27 @@ class Workbench:
             EngineError: if the library refuses; and whatever `on_progress` raised.
         """
         if on_progress is not None and hasattr(self._trt, "IProgressMonitor"):
-            self._monitor = _monitor(self._trt, on_progress)
+            self._monitor = _monitor(self._trt, on_progress, self._raised)
             self._config.progress_monitor = self._monitor
         plan = self._builder.build_serialized_network(self._network, self._config)
-        if _heard.raised is not None:
-            raise _heard.raised
+        if self._raised:
+            raise self._raised[0]
         if plan is None:
             raise self._refused("to build the engine")
         return bytes(plan)
 
     def layers(self) -> tuple[EngineLayer, ...]:
         """Return the layers of the engine that was built, where the library lists them."""
-        return layers_of(_heard.table)
+        return layers_of(self._heard.table)
 
     def _refused(self, what: str) -> EngineError:
-        said = _one_line(_heard.log()) or "nothing"
-        return EngineError(f"{self._flavour} refused {what}; it said: {said}", _heard.log())
+        said = _one_line(self._heard.first_error()) or "nothing"
+        return EngineError(
+            f"{self._flavour} refused {what}; it said: {said}", self._heard.first_error()
+        )
 
 
-def _logger(trt: ModuleType, flavour: str) -> Any:  # noqa: ANN401 (class made at run time)
-    """Return the flavour's logger: the library uses only the first of a process."""
-    if flavour not in _loggers:
-
-        class Logger(trt.ILogger):  # type: ignore[name-defined,misc]
-            """Keeps errors and the table of layers; the rest would drown them."""
-
-            def log(self, severity: Any, message: str) -> None:  # noqa: ANN401
-                if severity <= trt.ILogger.ERROR:
-                    _heard.errors.append(message)
-                elif "LayerType: " in message:
-                    _heard.table.extend(message.splitlines())
-
-        _loggers[flavour] = Logger()
-    return _loggers[flavour]
-
-
-def _monitor(trt: ModuleType, on_progress: Progress) -> Any:  # noqa: ANN401
+def _monitor(trt: ModuleType, on_progress: Progress, raised: list[BaseException]) -> Any:  # noqa: ANN401
     class Monitor(trt.IProgressMonitor):  # type: ignore[name-defined,misc]
         """Passes phases on; called from the library's threads."""
 
@@ -206,17 +172,17 @@ def _monitor(trt: ModuleType, on_progress: Progress) -> Any:  # noqa: ANN401
 
         def step_complete(self, name: str, step: int) -> bool:
             self._tell(name, step + 1)
-            return _heard.raised is None
+            return not raised
 
         def phase_finish(self, name: str) -> None:
             self._tell(name, self._steps.get(name, 0))
 
         def _tell(self, name: str, done: int) -> None:
             try:
-                if _heard.raised is None:
+                if not raised:
                     on_progress(name, done, self._steps.get(name, 0))
             except BaseException as error:  # noqa: BLE001 (C++ would swallow it: kept, raised later)
-                _heard.raised = error
+                raised.append(error)
 
     return Monitor()
 

@@ -1,0 +1,100 @@
+"""The libraries that build and run engines: their Python modules, and what they say.
+
+`tensorrt` and `tensorrt_rtx` are one API in two packages, so what uses them is handed the module.
+What only one of them or only some versions have is asked for with `hasattr`, never by comparing
+versions.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from crispstream.core.errors import EngineError, UsageError
+from crispstream.core.optional import require
+
+FLAVOURS = {"tensorrt": ("tensorrt", "tensorrt"), "tensorrt-rtx": ("tensorrt_rtx", "rtx")}
+"""Flavour -> the Python module, and the extra that brings it. Better ones first."""
+
+_REINSTALL = {
+    "tensorrt": 'install it again with: pip install "crispstream[tensorrt]"',
+    "tensorrt-rtx": 'install it again with: pip install "crispstream[rtx]"',
+}
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a library said while somebody listened."""
+
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    table: list[str] = field(default_factory=list)
+    """Lines with the layers of an engine."""
+
+    def first_error(self) -> str:
+        """Return the first error line, "" for none; those that follow only repeat it."""
+        return self.errors[0].strip() if self.errors else ""
+
+
+_loggers: dict[str, Any] = {}
+_listeners: list[Heard] = []
+
+
+def load_flavour(flavour: str) -> ModuleType:
+    """Return the Python module of a flavour, if it can do what the kit needs.
+
+    Raises:
+        UsageError: if the flavour is unknown.
+        MissingExtraError: if the package is not installed.
+        EngineError: if it lacks its libraries, or is older than TensorRT 10.
+    """
+    if flavour not in FLAVOURS:
+        raise UsageError(
+            f"no engine can be built for '{flavour}'; choose one of {', '.join(FLAVOURS)}"
+        )
+    try:
+        trt = require(*FLAVOURS[flavour])
+    except (ImportError, OSError, RuntimeError) as error:
+        raise EngineError(
+            f"{flavour} is installed, but its libraries cannot be loaded ({error}); "
+            f"{_REINSTALL[flavour]}",
+            str(error),
+        ) from error
+    if not hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
+        raise EngineError(
+            f"TensorRT {trt.__version__} cannot build strongly typed networks, where the graph "
+            "alone decides the precision; install TensorRT 10.0 or newer"
+        )
+    return trt
+
+
+def logger_of(trt: ModuleType, flavour: str) -> Any:  # noqa: ANN401 (class made at run time)
+    """Return the flavour's logger: the library uses only the first of a process."""
+    if flavour not in _loggers:
+
+        class Logger(trt.ILogger):  # type: ignore[name-defined,misc]
+            """Hands errors, warnings and the table of layers to who listens."""
+
+            def log(self, severity: Any, message: str) -> None:  # noqa: ANN401
+                for heard in _listeners:
+                    if severity <= trt.ILogger.ERROR:
+                        heard.errors.append(message)
+                    elif severity == trt.ILogger.WARNING:
+                        heard.warnings.append(message)
+                    elif "LayerType: " in message:
+                        heard.table.extend(message.splitlines())
+
+        _loggers[flavour] = Logger()
+    return _loggers[flavour]
+
+
+@contextmanager
+def listening() -> Iterator[Heard]:
+    """Collect what the libraries say meanwhile, on every thread of theirs."""
+    heard = Heard()
+    _listeners.append(heard)
+    try:
+        yield heard
+    finally:
+        _listeners[:] = [other for other in _listeners if other is not heard]
