@@ -35,6 +35,38 @@ def nearest_x4(height: int | str = "height", width: int | str = "width") -> byte
     return _serialized(nodes, {"scales": scales}, height, width)
 
 
+def with_the_frame_before(*, half: bool = False) -> bytes:
+    """A recurrent graph: each frame plus the one before it, clipped and repeated 4x4 times.
+
+    `state_in_before` and `state_out_before` are [1,3,H,W] in float or float16.
+    """
+    kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["x_bhwc"], to=kind),
+        helper.make_node("Transpose", ["x_bhwc"], ["state_out_before"], perm=[0, 3, 1, 2]),
+        helper.make_node("Add", ["state_out_before", "state_in_before"], ["sum"]),
+        helper.make_node("Cast", ["sum"], ["sum_fp32"], to=TensorProto.FLOAT),
+        helper.make_node("Clip", ["sum_fp32", "low", "high"], ["clipped"]),
+        helper.make_node(
+            "Resize",
+            ["clipped", "", "scales"],
+            ["y_bchw"],
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        ),
+        helper.make_node("Transpose", ["y_bchw"], ["y_bhwc"], perm=[0, 2, 3, 1]),
+        helper.make_node("Cast", ["y_bhwc"], ["restored"], to=TensorProto.UINT8),
+    ]
+    constants = {
+        "low": np.array(0, np.float32),
+        "high": np.array(255, np.float32),
+        "scales": np.array([1, 1, 4, 4], np.float32),
+    }
+    state = ("before", kind, [1, 3, "height", "width"])
+    return _serialized(nodes, constants, "height", "width", state)
+
+
 def small_net(
     height: int | str = "height",
     width: int | str = "width",
@@ -217,16 +249,20 @@ def _serialized(
     constants: dict[str, npt.NDArray[np.generic]],
     height: int | str,
     width: int | str,
+    state: tuple[str, int, list[Any]] | None = None,
 ) -> bytes:
+    """`state`, where there is one, is the name after state_in_, the type and the shape."""
     large = [4 * side if isinstance(side, int) else f"{side}_x4" for side in (height, width)]
-    graph = helper.make_graph(
-        list(nodes),
-        "tiny",
+    ends = [
         [helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, height, width, 3])],
         [helper.make_tensor_value_info("restored", TensorProto.UINT8, [1, *large, 3])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    model = _model(graph)
+    ]
+    if state is not None:
+        name, kind, shape = state
+        for end, way in zip(ends, ("in", "out"), strict=True):
+            end.append(helper.make_tensor_value_info(f"state_{way}_{name}", kind, shape))
+    values = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    model = _model(helper.make_graph(list(nodes), "tiny", *ends, values))
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 

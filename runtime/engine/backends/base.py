@@ -6,13 +6,14 @@ Shape letters: H height, W width, 3 channels in BGR order. Sizes are in pixels, 
 from typing import Protocol
 
 from crispstream.core.pixels import Bytes
+from crispstream.runtime.latency import Latencies
 
 
 class Backend(Protocol):
     """Runs one graph on frames that lie in numbered slots.
 
     A slot is a pair of buffers, one frame in and one out, allocated once and reused: nothing
-    is allocated per frame. Calls come from one thread.
+    is allocated per frame. Calls come from one thread; slots are used in turn.
     """
 
     @property
@@ -25,10 +26,16 @@ class Backend(Protocol):
         """Precision of the graph: "fp32", "fp16", "int8", "int8-cpu"."""
         ...
 
+    @property
+    def device_latencies(self) -> Latencies | None:
+        """Stage times measured on the device itself; None where nothing measures them."""
+        ...
+
     def allocate(self, height: int, width: int, slots: int) -> None:
         """Make `slots` pairs of buffers for frames [H,W,3], in place of any there were.
 
-        Arrays handed out before stay readable; they are no longer written to.
+        Arrays handed out before stay readable; they are no longer written to. Recurrent state
+        starts at zero; for its sake `slots` must be even where there is any.
 
         Raises:
             FrameError: if the graph was made for another size.
@@ -56,6 +63,18 @@ class Backend(Protocol):
 
         Raises:
             EngineError: if the work failed.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Set recurrent state to zero, for a frame that does not follow the one before."""
+        ...
+
+    def twin(self) -> "Backend":
+        """Return a backend of the same graph for another stream of frames.
+
+        It has its own buffers and state and the same weights; each of the two is closed by
+        itself, in any order, and they may be used from different threads.
         """
         ...
 

@@ -14,6 +14,7 @@ class BicubicBackend:
 
     name = "bicubic"
     precision = "fp64"
+    device_latencies = None
 
     def __init__(self) -> None:
         """Hold no buffers until `allocate`."""
@@ -40,6 +41,13 @@ class BicubicBackend:
 
     def wait(self, slot: int) -> None:
         """Return at once: `submit` has done the work."""
+
+    def reset(self) -> None:
+        """Do nothing: no frame depends on another."""
+
+    def twin(self) -> "BicubicBackend":
+        """Return another one."""
+        return BicubicBackend()
 
     def close(self) -> None:
         """Let go of the buffers."""

@@ -4,6 +4,8 @@ The session is made from bytes, never from a path: what was hashed is what runs.
 outputs are bound to buffers made once, so a frame costs no allocation and no copy here.
 """
 
+import copy
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -11,9 +13,12 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as _native
 
+from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import BundleError, EngineError, FrameError, UsageError
 from crispstream.core.machine import usable_cores
 from crispstream.core.pixels import SCALE, Bytes
+
+from .onnxruntime_states import States
 
 INPUT, OUTPUT = "frame", "restored"
 _BYTES = "tensor(uint8)"
@@ -36,6 +41,8 @@ _OrtErrors: tuple[type[Exception], ...] = (
 class OnnxRuntimeBackend:
     """One ONNX Runtime session and the buffers bound to it."""
 
+    device_latencies = None
+
     def __init__(
         self,
         graph_bytes: bytes,
@@ -44,18 +51,21 @@ class OnnxRuntimeBackend:
         device: str = "cpu",
         threads: int | None = None,
         side_by_side: int = 1,
+        states: Sequence[StateTensor] = (),
     ) -> None:
         """Parse and optimise the graph.
 
         `device` is "cpu" or "cuda" (operators CUDA lacks then run on the CPU); `threads` is the
         number of CPU threads in all, by default every usable core. `side_by_side` frames are
         worked on at once and share those threads: more frames a second, for no thread waits at
-        the end of an operator for another, but each frame takes longer.
+        the end of an operator for another, but each frame takes longer. `states` are the recurrent
+        tensors of the bundle; frames then follow each other and are never side by side.
 
         Raises:
             EngineError: if ONNX Runtime refuses the graph or has no such device.
             BundleError: if the graph's input and output are not the bundle contract's.
-            UsageError: if `threads` or `side_by_side` is not positive.
+            UsageError: if `threads` or `side_by_side` is not positive, or frames that depend on
+                each other are to be side by side.
         """
         self.name = f"onnxruntime-{device}"
         self.precision = precision
@@ -64,10 +74,21 @@ class OnnxRuntimeBackend:
             raise UsageError(
                 f"threads is {total} and side_by_side {side_by_side}; give 1 or more of each"
             )
+        if states and side_by_side > 1:
+            raise UsageError(
+                "a recurrent network needs one frame after the other; open it with side_by_side 1"
+            )
         self._session = _session(graph_bytes, device, max(1, total // side_by_side))
-        self._workers = ThreadPoolExecutor(side_by_side) if side_by_side > 1 else None
-        self._running: dict[int, Future[None]] = {}
         self._graph_height, self._graph_width = _checked_input_size(self._session)
+        self._tensors, self._device = tuple(states), device
+        self._start(side_by_side)
+
+    def _start(self, side_by_side: int) -> None:
+        """Make what is not shared with a twin."""
+        self._side_by_side = side_by_side
+        self._workers = ThreadPoolExecutor(side_by_side) if side_by_side > 1 else None
+        self._states = States(self._session, self._tensors, self._device)
+        self._running: dict[int, Future[None]] = {}
         self._frames: list[Bytes] = []
         self._restored: list[Bytes] = []
         self._bindings: list[Any] = []
@@ -95,16 +116,18 @@ class OnnxRuntimeBackend:
                 f"{slots} frames of {width}x{height} px and their results need {needed_mib} MiB, "
                 "more than there is; send smaller frames"
             ) from error
-        pairs = zip(self._frames, self._restored, strict=True)
-        self._bindings = [self._bound(frame, restored) for frame, restored in pairs]
+        self._states.allocate(height, width)
+        self._bindings = [self._bound(slot) for slot in range(slots)]
 
-    def _bound(self, frame: Bytes, restored: Bytes) -> Any:  # noqa: ANN401 (untyped library)
+    def _bound(self, slot: int) -> Any:  # noqa: ANN401 (untyped library)
         binding = self._session.io_binding()
+        frame, restored = self._frames[slot], self._restored[slot]
         for bind, name, buffer in (
             (binding.bind_input, INPUT, frame),
             (binding.bind_output, OUTPUT, restored),
         ):
             bind(name, "cpu", 0, np.uint8, (1, *buffer.shape), buffer.ctypes.data)
+        self._states.bind(binding, slot)
         return binding
 
     def frame(self, slot: int) -> Bytes:
@@ -143,6 +166,16 @@ class OnnxRuntimeBackend:
         """Return when the slot is done; raises as `submit` does."""
         if running := self._running.pop(slot, None):
             running.result()
+
+    def reset(self) -> None:
+        """Set recurrent state to zero."""
+        self._states.reset()
+
+    def twin(self) -> "OnnxRuntimeBackend":
+        """Return a backend on the same session, with buffers of its own."""
+        twin = copy.copy(self)
+        twin._start(self._side_by_side)
+        return twin
 
     def close(self) -> None:
         """Finish what runs, then let go of threads, session and buffers."""
@@ -188,13 +221,15 @@ def _checked_input_size(session: Any) -> tuple[int | None, int | None]:  # noqa:
     seen = [
         (node.name, node.type, len(node.shape))
         for node in (*session.get_inputs(), *session.get_outputs())
+        if not node.name.startswith(("state_in_", "state_out_"))
     ]
     if seen != [(INPUT, _BYTES, 4), (OUTPUT, _BYTES, 4)]:
         raise BundleError(
             f"the graph's input and output are {seen}; expected {INPUT} and {OUTPUT}, both "
             "uint8 [1,H,W,3]; export it with: crispstream export"
         )
-    _, height, width, _ = session.get_inputs()[0].shape
+    frame = next(node for node in session.get_inputs() if node.name == INPUT)
+    _, height, width, _ = frame.shape
     return (
         height if isinstance(height, int) else None,
         width if isinstance(width, int) else None,

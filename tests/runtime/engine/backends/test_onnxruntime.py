@@ -6,10 +6,11 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import BundleError, EngineError, FrameError, UsageError
 from crispstream.core.machine import usable_cores
 from crispstream.runtime.engine.backends.onnxruntime import OnnxRuntimeBackend
-from tests.helpers.graphs import float_contract, nearest_x4, small_net
+from tests.helpers.graphs import float_contract, nearest_x4, small_net, with_the_frame_before
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -124,3 +125,61 @@ def test_an_error_beside_other_frames_reaches_who_waits(monkeypatch: pytest.Monk
 def test_no_frame_at_a_time_is_refused() -> None:
     with pytest.raises(UsageError, match="side_by_side 0"):
         OnnxRuntimeBackend(nearest_x4(), precision="fp32", threads=1, side_by_side=0)
+
+
+BEFORE = (StateTensor("before", channels=3, divisor=1),)
+
+
+def recurrent(*, half: bool = False) -> OnnxRuntimeBackend:
+    graph = with_the_frame_before(half=half)
+    return OnnxRuntimeBackend(graph, precision="fp32", threads=1, states=BEFORE)
+
+
+def levels_of(backend: OnnxRuntimeBackend, levels: list[int], slots: int = 4) -> list[int]:
+    """Send flat frames of these levels through the slots in turn; return the results' levels."""
+    results = []
+    for number, level in enumerate(levels):
+        slot = number % slots
+        backend.frame(slot)[:] = level
+        backend.submit(slot)
+        backend.wait(slot)
+        results.append(int(backend.restored(slot)[0, 0, 0]))
+    return results
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_state_goes_from_frame_to_frame_until_reset(half: bool) -> None:
+    backend = recurrent(half=half)
+    backend.allocate(8, 12, slots=4)
+    assert levels_of(backend, [1, 10, 100, 20, 2, 3]) == [1, 11, 110, 120, 22, 5]
+    backend.reset()
+    assert levels_of(backend, [7, 8]) == [7, 15]
+    backend.allocate(8, 16, slots=2)
+    assert levels_of(backend, [5, 6], slots=2) == [5, 11]
+    backend.close()
+
+
+def test_a_twin_has_buffers_and_state_of_its_own_and_outlives_the_first() -> None:
+    first = recurrent()
+    second = first.twin()
+    for backend in (first, second):
+        backend.allocate(8, 12, slots=2)
+    assert levels_of(first, [1, 2], slots=2) == [1, 3]
+    assert levels_of(second, [50, 5], slots=2) == [50, 55]
+    assert levels_of(first, [4], slots=2) == [6]
+    first.close()
+    assert levels_of(second, [7], slots=2) == [12]
+    second.close()
+
+
+def test_states_that_the_bundle_does_not_name_are_refused() -> None:
+    with pytest.raises(BundleError, match=r"states are .*state_in_before.*, expected \[\]"):
+        OnnxRuntimeBackend(with_the_frame_before(), precision="fp32")
+    with pytest.raises(BundleError, match=r"expected \['state_in_before'\]"):
+        OnnxRuntimeBackend(nearest_x4(), precision="fp32", states=BEFORE)
+
+
+def test_recurrent_frames_are_never_side_by_side() -> None:
+    graph = with_the_frame_before()
+    with pytest.raises(UsageError, match="side_by_side 1"):
+        OnnxRuntimeBackend(graph, precision="fp32", states=BEFORE, threads=2, side_by_side=2)
