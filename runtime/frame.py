@@ -10,6 +10,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from crispstream.core.errors import FrameError
+
+_ADVICE = {
+    1: "; turn grey into BGR with cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR)",
+    4: "; drop the alpha channel with cv2.cvtColor(frame, cv2.COLOR_BGRA2BGR)",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -60,3 +67,24 @@ class StreamInfo:
     """A guess for progress bars; None where there is no end or no way to tell."""
     audio_from: Path | None
     """The file whose audio belongs to this stream; None without audio."""
+
+
+def check_frame(frame_hwc: npt.NDArray[np.uint8]) -> None:
+    """Raise FrameError, with advice, unless this is uint8 [H,W,3]."""
+    seen = f"{getattr(frame_hwc, 'dtype', type(frame_hwc).__name__)}"
+    shape: tuple[int, ...] = getattr(frame_hwc, "shape", ())
+    if seen == "uint8" and len(shape) == 3 and shape[2] == 3 and min(shape) > 0:
+        return
+    advice = _ADVICE.get(shape[2] if len(shape) == 3 else 1 if len(shape) == 2 else 0, "")
+    if seen.startswith("float"):
+        advice = "; scale floats to 0..255 and convert them with .astype(numpy.uint8)"
+    raise FrameError(f"a frame is {seen} {list(shape)}, expected uint8 [H, W, 3] in BGR{advice}")
+
+
+def check_out(out: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> None:
+    """Raise FrameError unless `out` is uint8 of this shape."""
+    if out.shape != shape or out.dtype != np.uint8:
+        raise FrameError(
+            f"out is {out.dtype} {list(out.shape)}, expected uint8 {list(shape)}; "
+            f"make it with numpy.empty({shape}, numpy.uint8)"
+        )

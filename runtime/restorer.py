@@ -4,10 +4,9 @@ Shape letters: H height, W width, 3 channels in BGR order, bytes. Sizes are in p
 """
 
 from collections import deque
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,18 +14,11 @@ from crispstream.core.clock import Clock, monotonic_ns
 from crispstream.core.errors import FrameError, UsageError
 from crispstream.core.pixels import SCALE, Bytes, pad_reflect, padded_size
 
-from .engine.backends.base import Backend
-from .engine.backends.bicubic import BicubicBackend
-from .engine.choose import needs_permission
-from .engine.models import find_model
-from .engine.opening import open_backend
+from .engine.opening import Opened, open_model
+from .frame import check_frame, check_out
 from .latency import Latencies
 
 STAGES = ("copy_in", "infer", "copy_out")
-_ADVICE = {
-    1: "; turn grey into BGR with cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR)",
-    4: "; drop the alpha channel with cv2.cvtColor(frame, cv2.COLOR_BGRA2BGR)",
-}
 
 
 class _Pending(NamedTuple):
@@ -50,45 +42,45 @@ class Restorer:
         name: the model.
         backend_name: what runs it.
         precision: precision of the graph that runs.
+        why: one line: what runs it, and why not something faster.
         uncertified: whether that graph runs only because `allow_uncertified` was given.
         input_statistics: how the frames looked that the bundle is made for; may be empty.
         scale: 4, output pixels per input pixel on each side.
         latencies: milliseconds in which the caller was held, by stage: `copy_in` (copy and
             pad), `infer` (submit plus wait), `copy_out` (copy into `out`).
+        device_latencies: milliseconds by stage as the device measured them, None where nothing
+            does.
     """
 
     scale = SCALE
 
     def __init__(
-        self,
-        backend: Backend,
-        *,
-        name: str,
-        size_multiple: int,
-        frames_in_flight: int = 2,
-        uncertified: bool = False,
-        input_statistics: Mapping[str, Any] | None = None,
-        clock: Clock = monotonic_ns,
+        self, opened: Opened, *, frames_in_flight: int = 2, clock: Clock = monotonic_ns
     ) -> None:
-        """Take ownership of a backend; `open` is the usual way in.
+        """Take ownership of a model's backend; `open` is the usual way in.
 
         Raises:
             UsageError: if `frames_in_flight` is not positive.
         """
         if frames_in_flight < 1:
             raise UsageError(f"frames_in_flight is {frames_in_flight}; it must be 1 or more")
-        self.name = name
+        backend = opened.backend
+        self.name = opened.name
         self.backend_name = backend.name
         self.precision = backend.precision
-        self.uncertified = uncertified
-        self.input_statistics = input_statistics or {}
+        self.why = opened.why
+        self.uncertified = opened.uncertified
+        self.input_statistics = opened.input_statistics
         self.frames_in_flight = frames_in_flight
         self.latencies = Latencies(STAGES)
+        self.device_latencies = backend.device_latencies
+        self._opened = opened
         self._backend = backend
-        self._size_multiple = size_multiple
+        self._size_multiple = opened.size_multiple
         self._clock = clock
         self._pending: deque[_Pending] = deque()
         # A frame handed out must outlive `frames_in_flight` more, of which all may be in work.
+        # An even number: recurrent state swaps its buffers with the parity of the slot.
         self._slots = 2 * frames_in_flight
         self._next_slot = 0
         self._padded: tuple[int, int] | None = None
@@ -112,7 +104,7 @@ class Restorer:
         Args:
             model: a shipped name ("edge-n"), the path of a bundle, or "bicubic".
             precision: "auto" or one that the bundle has; see `engine.choose.choose_graph`.
-            backend: "auto", "onnxruntime" (CPU) or "onnxruntime-cuda".
+            backend: "auto", or one of `engine.opening.BACKENDS`.
             size: (width, height) of the frames to come, to allocate now and not at the first.
             threads: CPU threads of the engine; by default every usable core.
             frames_in_flight: how many frames `submit` takes before `collect` must be called.
@@ -125,44 +117,51 @@ class Restorer:
             UsageError: if a name or number is not one of those above, or the graph is uncertified
                 and that is not allowed.
             BundleError: if the bundle is damaged or lacks the precision.
-            EngineError: if the backend refuses the graph.
+            EngineError: if the backend cannot work here, or refuses the graph.
         """
         if not 1 <= side_by_side <= max(1, frames_in_flight):
             raise UsageError(
                 f"side_by_side is {side_by_side}; it must be from 1 to frames_in_flight, "
                 f"which is {frames_in_flight}"
             )
-        statistics: Mapping[str, Any] | None
-        if str(model) == "bicubic":
-            _refuse_for_bicubic(precision, backend)
-            runner: Backend = BicubicBackend()
-            name, size_multiple = "bicubic", 1
-            uncertified, statistics = False, None
-        else:
-            bundle = find_model(model)
-            runner = open_backend(
-                bundle, precision, backend, threads, side_by_side, allow_uncertified
-            )
-            name, size_multiple = bundle.name, bundle.size_multiple
-            uncertified = needs_permission(bundle, bundle.graph(runner.precision))
-            statistics = bundle.input_statistics
-        restorer = cls(
-            runner,
-            name=name,
-            size_multiple=size_multiple,
-            frames_in_flight=frames_in_flight,
-            uncertified=uncertified,
-            input_statistics=statistics,
-            clock=clock,
+        opened = open_model(
+            model,
+            precision,
+            backend,
+            threads=threads,
+            side_by_side=side_by_side,
+            allow_uncertified=allow_uncertified,
         )
+        restorer = cls(opened, frames_in_flight=frames_in_flight, clock=clock)
         if size is not None:
-            restorer._reserve(*size)
+            restorer.reserve(*size)
         return restorer
 
-    def _reserve(self, width: int, height: int) -> None:
+    def reserve(self, width: int, height: int) -> None:
+        """Make everything ready for frames of this size, in pixels; it may take a while.
+
+        Buffers are made and, on TensorRT, the engine is looked up or built.
+
+        Raises:
+            UsageError: if it is not the size of a frame.
+            FrameError: if frames of another size are in flight, or the graph takes only others.
+            EngineError: if no engine for it can be built, or the engine fails its re-check.
+        """
         if min(width, height) < 1:
             raise UsageError(f"the size {width}x{height} is not one of a frame; give (320, 180)")
         self._fit(height, width)
+
+    def twin(self) -> "Restorer":
+        """Return a restorer of the same model for another stream, which shares its weights.
+
+        Each has its own buffers and state and is closed by itself.
+        """
+        opened = self._opened._replace(backend=self._backend.twin())
+        return Restorer(opened, frames_in_flight=self.frames_in_flight, clock=self._clock)
+
+    def reset(self) -> None:
+        """Forget the frames before, as at a scene cut; only recurrent networks remember any."""
+        self._backend.reset()
 
     @property
     def in_flight(self) -> int:
@@ -199,7 +198,7 @@ class Restorer:
             raise UsageError("the restorer is closed; open another one")
         if self.in_flight == self.frames_in_flight:
             raise UsageError(f"{self.in_flight} frames are in flight already; collect() one first")
-        _check(frame_hwc)
+        check_frame(frame_hwc)
         height, width, _ = frame_hwc.shape
         self._fit(height, width)
         slot = self._next_slot
@@ -227,7 +226,7 @@ class Restorer:
             raise UsageError("no frame is in flight; submit() one first")
         slot, height, width, infer_ns = self._pending[0]
         if out is not None:
-            _check_out(out, (SCALE * height, SCALE * width, 3))
+            check_out(out, (SCALE * height, SCALE * width, 3))
         self._pending.popleft()
         begun_ns = self._clock()
         self._backend.wait(slot)
@@ -272,30 +271,3 @@ class Restorer:
     ) -> None:
         """Close."""
         self.close()
-
-
-def _check(frame_hwc: Bytes) -> None:
-    seen = f"{getattr(frame_hwc, 'dtype', type(frame_hwc).__name__)}"
-    shape: tuple[int, ...] = getattr(frame_hwc, "shape", ())
-    if seen == "uint8" and len(shape) == 3 and shape[2] == 3 and min(shape) > 0:
-        return
-    advice = _ADVICE.get(shape[2] if len(shape) == 3 else 1 if len(shape) == 2 else 0, "")
-    if seen.startswith("float"):
-        advice = "; scale floats to 0..255 and convert them with .astype(numpy.uint8)"
-    raise FrameError(f"a frame is {seen} {list(shape)}, expected uint8 [H, W, 3] in BGR{advice}")
-
-
-def _check_out(out: Bytes, shape: tuple[int, int, int]) -> None:
-    if out.shape != shape or out.dtype != np.uint8:
-        raise FrameError(
-            f"out is {out.dtype} {list(out.shape)}, expected uint8 {list(shape)}; "
-            f"make it with numpy.empty({shape}, numpy.uint8)"
-        )
-
-
-def _refuse_for_bicubic(precision: str, backend: str) -> None:
-    if (precision, backend) != ("auto", "auto"):
-        raise UsageError(
-            f"bicubic has no graph to run as {precision} on {backend}; "
-            "leave precision and backend at auto, or choose a model"
-        )

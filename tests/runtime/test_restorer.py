@@ -10,6 +10,7 @@ from crispstream.core.clock import FakeClock
 from crispstream.core.errors import BundleError, EngineError, FrameError, UsageError
 from crispstream.core.pixels import Bytes
 from crispstream.runtime.engine.backends.bicubic import BicubicBackend
+from crispstream.runtime.engine.opening import Opened
 from crispstream.runtime.restorer import Restorer
 from tests.helpers.bundles import tiny_graphs, write_tiny_bundle
 from tests.helpers.graphs import nearest_x4
@@ -223,7 +224,7 @@ class FailingOnce(BicubicBackend):
 
 def test_a_failed_frame_leaves_nothing_in_flight() -> None:
     backend = FailingOnce()
-    with Restorer(backend, name="x", size_multiple=1) as restorer:
+    with Restorer(Opened(backend, "x", 1)) as restorer:
         with pytest.raises(EngineError, match="gone"):
             restorer.submit(noise(4, 4))
         assert restorer.in_flight == 0
@@ -247,7 +248,7 @@ class Slow(BicubicBackend):
 
 def test_latencies_count_only_what_held_the_caller() -> None:
     clock = FakeClock()
-    with Restorer(Slow(clock), name="x", size_multiple=1, clock=clock) as restorer:
+    with Restorer(Opened(Slow(clock), "x", 1), clock=clock) as restorer:
         restorer.submit(noise(4, 4))
         clock.advance(100_000_000)  # the caller does something else
         restorer.collect()

@@ -1,4 +1,4 @@
-"""Names and paths to bundles, and bundles to graphs."""
+"""From a bundle and a wish to one of its graphs."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from crispstream.core.bundle import CERTIFICATE
 from crispstream.core.errors import BundleError, UsageError
-from crispstream.runtime.engine import choose, models, opening
+from crispstream.runtime.engine import choose, models
 from tests.helpers.bundles import four_graphs, tiny_graphs, write_tiny_bundle
 
 
@@ -18,39 +18,6 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_tiny_bundle(folder / name, name=name)
     monkeypatch.setattr(models, "BUNDLES", folder)
     return folder
-
-
-def test_finds_shipped_bundles_by_name(shipped: Path) -> None:
-    assert models.shipped_names() == ["edge-one", "edge-two"]
-    assert models.find_model("edge-two").path == shipped / "edge-two"
-
-
-def test_finds_any_bundle_by_path(tmp_path: Path) -> None:
-    bundle = write_tiny_bundle(tmp_path / "own", name="own")
-    assert models.find_model(bundle.path).name == "own"
-    assert models.find_model(str(bundle.path)).name == "own"
-
-
-def test_a_shipped_name_wins_over_a_folder(
-    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_tiny_bundle(tmp_path / "edge-one", name="mine")
-    assert models.find_model("edge-one").name == "edge-one"
-    assert models.find_model("./edge-one").name == "mine"
-
-
-def test_unknown_models_list_what_there_is(shipped: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"did you mean 'edge-one'.*edge-one, edge-two, bicubic"):
-        models.find_model("edge-ome")
-    with pytest.raises(UsageError, match="bicubic is computed"):
-        models.find_model("bicubic")
-    file = tmp_path / "model.onnx"
-    file.write_bytes(b"x")
-    with pytest.raises(UsageError, match="is a file; a bundle is a folder"):
-        models.find_model(file)
-    with pytest.raises(BundleError, match=r"bundle\.json"):
-        models.find_model(tmp_path)
 
 
 ALL = ("fp16", "int8", "int8-cpu")
@@ -206,9 +173,3 @@ def test_int8_on_the_cpu_needs_the_form_for_cpus(tmp_path: Path) -> None:
         UsageError, match="int8 graph of tiny is made for tensorrt-rtx, tensorrt, not"
     ):
         choose.choose_graph(bundle, "int8", "onnxruntime")
-
-
-def test_unknown_backends_list_those_there_are(tmp_path: Path) -> None:
-    bundle = write_tiny_bundle(tmp_path / "b")
-    with pytest.raises(UsageError, match="auto, onnxruntime, onnxruntime-cuda"):
-        opening.open_backend(bundle, backend="tensorflow")
