@@ -24,7 +24,7 @@ READY := $(STAMP)
 endif
 
 # Folders of these names exist: without this line make would say "up to date".
-.PHONY: help demo test test-gpu lint types links format bundles calibrated-bundles sample tree clean calib cli core export runtime train
+.PHONY: help demo test test-gpu gpu-check lint types links format bundles calibrated-bundles sample tree clean calib cli core export runtime train
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -37,6 +37,9 @@ test: lint types  ## lint, types, import contracts and all CPU tests
 
 test-gpu: links $(READY)  ## the tests that need an NVIDIA GPU; no GPU is a failure
 	CRISPSTREAM_REQUIRE_GPU=1 $(LINKS) $(BIN)/python -m pytest -m gpu
+
+gpu-check: links $(READY)  ## build, judge and time everything on this GPU; one record in benchmarks/results
+	$(LINKS) $(BIN)/python -m benchmarks.gpu_check
 
 lint: links $(READY)  ## style and import contracts
 	$(BIN)/ruff check .

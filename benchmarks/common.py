@@ -13,15 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 
 from crispstream.core.files import write_json_atomically
 from crispstream.core.pixels import Bytes
 from crispstream.runtime.measure.host import host_facts
 from crispstream.runtime.stream.source import open_source
+
+if TYPE_CHECKING:
+    import av
 
 SCHEMA = 1
 """Version of the files in results/."""
@@ -120,6 +122,8 @@ def write_looped_sample(path: Path, turns: int) -> None:
 
     Only whole turns: the last packets of a cut one would refer to frames that are missing.
     """
+    import av
+
     with av.open(str(SAMPLE)) as source:
         stream = source.streams.video[0]
         packets = [packet for packet in source.demux(stream) if packet.size]
@@ -132,9 +136,11 @@ def write_looped_sample(path: Path, turns: int) -> None:
 
 
 def _shifted(
-    packet: "av.Packet[av.VideoStream]", offset: int, stream: av.VideoStream
+    packet: "av.Packet[av.VideoStream]", offset: int, stream: "av.VideoStream"
 ) -> "av.Packet[Any]":
     """Return a copy of a packet, `offset` ticks later."""
+    import av
+
     moved = av.Packet(bytes(packet))
     moved.pts, moved.dts = (packet.pts or 0) + offset, (packet.dts or 0) + offset
     moved.duration, moved.time_base = packet.duration, packet.time_base

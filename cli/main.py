@@ -17,6 +17,8 @@ from crispstream.core.errors import CrispstreamError, EngineError
 from .build import build
 from .calibrate import calibrate
 from .data import data_app
+from .doctor import doctor
+from .engines import engines_app
 from .evaluate import evaluate
 from .export import export
 from .import_weights import import_weights
@@ -24,14 +26,16 @@ from .inspect import inspect
 from .run import run
 from .train import train
 from .verify import verify
+from .warn import show_log
 
 INTERRUPTED = 130  # 128 + SIGINT, what shells expect
 
 # Order of the help page: what people need first comes first.
 COMMANDS: tuple[tuple[Callable[..., object], str], ...] = (
     (run, "crispstream run clip.mp4 sharp.mp4 --model edge-s"),
-    (build, "crispstream build edge-n --precision fp16 --size 320x180 -o edge-n.engine"),
+    (build, "crispstream build edge-n --precision fp16 --size 320x180"),
     (inspect, "crispstream inspect edge-n"),
+    (doctor, "crispstream doctor"),
     (evaluate, "crispstream evaluate edge-n bicubic --data examples/media/pairs"),
     (train, "crispstream train edge-n --data photos -o runs/edge-n"),
     (export, "crispstream export runs/edge-n/edge-n.safetensors -o bundles/edge-n"),
@@ -80,6 +84,7 @@ def options(
 for _function, _example in COMMANDS:
     app.command(NAMES.get(_function), epilog=f"Example: {_example}")(_function)
 app.add_typer(data_app, name="data")
+app.add_typer(engines_app, name="engines")
 
 
 def _sentence(error: CrispstreamError) -> str:
@@ -122,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         CrispstreamError: only with CRISPSTREAM_DEBUG=1, so that Python shows the traceback.
     """
+    show_log()
     code = _exit_code(arguments)
     try:
         sys.stdout.flush()

@@ -3,24 +3,23 @@
 import contextlib
 import json as json_text
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crispstream.core.errors import SinkError
 
+from .build_progress import BuildWatch
 from .run_checks import check_one_image, check_reports
+from .run_signals import signals_caught
 from .warn import warn_uncertified, watch_for_drift
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from crispstream.runtime.latency import Latencies
     from crispstream.runtime.measure.report import RunReport
     from crispstream.runtime.restorer import Restorer
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
 
 # Frames that may be with the sink while the restorer goes on: rides out an encoder's slow frame.
 _FRAMES_WITH_SINK = 2
-_CPU_BACKENDS = ("auto", "onnxruntime")
+# On a GPU one frame is copied while another is restored: worth its delay where none is urgent.
+_FRAMES_ON_GPU = 2
 _SIGNALLED = 128  # a shell's exit code for a process that a signal ended, plus its number
 _REDRAW_SECONDS = 0.1
 
@@ -49,7 +49,20 @@ def run(
     precision: Annotated[
         str, typer.Option(help="auto: fastest certified; or fp32, fp16, int8 (int8-cpu on a CPU).")
     ] = "auto",
-    backend: Annotated[str, typer.Option(help="auto, onnxruntime or onnxruntime-cuda.")] = "auto",
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="auto: the best that works here; or tensorrt, tensorrt-rtx, onnxruntime-cuda, "
+            "onnxruntime (CPU)."
+        ),
+    ] = "auto",
+    cuda_graph: Annotated[
+        bool,
+        typer.Option(
+            "--cuda-graph/--no-cuda-graph",
+            help="On TensorRT: replay each frame's work as one graph.",
+        ),
+    ] = True,
     policy: Annotated[
         str, typer.Option(help="all: every frame. latest: drop what is late.")
     ] = "all",
@@ -77,11 +90,21 @@ def run(
 
     check_policy(policy)
     check_reports(report, html, source, sink)
-    abreast = _side_by_side(policy, backend, threads)
-    with _signals_caught() as caught, ThreadPoolExecutor(1) as pool, ExitStack() as opened:
+    abreast, in_flight = _abreast_and_in_flight(policy, backend, threads)
+    building = BuildWatch()
+    with signals_caught() as caught, ThreadPoolExecutor(1) as pool, ExitStack() as opened:
         # Loading the model and opening the source take as long as each other: side by side.
         loading = pool.submit(
-            _open_restorer, model, precision, backend, threads, abreast, allow_uncertified
+            _open_restorer,
+            model,
+            precision=precision,
+            backend=backend,
+            threads=threads,
+            frames_in_flight=in_flight + _FRAMES_WITH_SINK,
+            side_by_side=abreast,
+            allow_uncertified=allow_uncertified,
+            cuda_graph=cuda_graph,
+            on_build=building,
         )
         opened.callback(_close_loaded, loading)  # also when there is no source to open
         frames = opened.enter_context(_opened(source, fps))
@@ -90,6 +113,8 @@ def run(
         if restorer.uncertified:
             warn_uncertified(restorer.name, restorer.precision)
         watch = watch_for_drift(restorer)
+        with building.shown(bar=not json, stop=caught.stop):
+            restorer.reserve(frames.info.width, frames.info.height)
         output = _open_sink(sink, frames, source, overwrite=overwrite)
         with _progress(frames, limit, shown=not json) as tick:
             figures = run_stream(
@@ -100,59 +125,36 @@ def run(
                 limit=limit,
                 on_frame=tick,
                 stop=caught.stop,
-                in_flight=abreast,
+                in_flight=in_flight,
                 watch=watch,
             )
         drift = None if watch is None else watch.drift()
-        summary = _summary(figures, source, sink, restorer, drift)
+        summary, why = _summary(figures, source, sink, restorer, drift), restorer.why
     _write_reports(summary, report, html)
     if not caught.signal_number:
-        _print(summary, json=json)
+        _print(summary, why, json=json)
         return
     with contextlib.suppress(OSError):  # after SIGHUP there may be nobody to read it
         typer.echo(_stopped(caught.signal_number, summary.frames, sink), err=True)
-        _print(summary, json=json)
+        _print(summary, why, json=json)
     raise typer.Exit(_SIGNALLED + caught.signal_number)
 
 
-class _Caught:
-    """The first SIGINT, SIGTERM or SIGHUP asks the run to finish; a second ends the process."""
+def _abreast_and_in_flight(policy: str, backend: str, threads: int | None) -> tuple[int, int]:
+    """Return the frames to compute at once, and those to keep in the restorer.
 
-    def __init__(self) -> None:
-        self.stop = threading.Event()
-        self.signal_number = 0
-
-    def __call__(self, signal_number: int, _frame: "FrameType | None") -> None:
-        self.signal_number = signal_number
-        self.stop.set()
-        signal.signal(signal_number, signal.SIG_DFL)
-
-
-@contextmanager
-def _signals_caught() -> Iterator[_Caught]:
-    caught = _Caught()
-    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    # What is ignored stays ignored, or nohup would not work.
-    before = {number: was for number, was in before.items() if was != signal.SIG_IGN}
-    for number in before:
-        signal.signal(number, caught)
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _side_by_side(policy: str, backend: str, threads: int | None) -> int:
-    """Return the frames to work on at once: many for files, one where each frame is urgent.
-
-    Only the CPU gains: a GPU is kept busy by one.
+    Many for files, one where each frame is urgent. Only the CPU computes several at once: a GPU
+    is kept busy by one, while it copies another.
     """
+    from crispstream.runtime.engine.available import CPU, choose_backend
     from crispstream.runtime.engine.choose import frames_side_by_side
 
-    return frames_side_by_side(threads) if policy == "all" and backend in _CPU_BACKENDS else 1
+    if policy != "all":
+        return 1, 1
+    if choose_backend(backend).name != CPU:
+        return 1, _FRAMES_ON_GPU
+    abreast = frames_side_by_side(threads)
+    return abreast, abreast
 
 
 def _close_loaded(loading: "Future[Restorer]") -> None:
@@ -161,25 +163,10 @@ def _close_loaded(loading: "Future[Restorer]") -> None:
         loading.result().close()
 
 
-def _open_restorer(
-    model: str,
-    precision: str,
-    backend: str,
-    threads: int | None,
-    side_by_side: int,
-    allow_uncertified: bool,
-) -> "Restorer":
+def _open_restorer(model: str, **options: Any) -> "Restorer":  # noqa: ANN401 (those of `open`)
     from crispstream.runtime.restorer import Restorer
 
-    return Restorer.open(
-        model,
-        precision=precision,
-        backend=backend,
-        threads=threads,
-        frames_in_flight=side_by_side + _FRAMES_WITH_SINK,
-        side_by_side=side_by_side,
-        allow_uncertified=allow_uncertified,
-    )
+    return Restorer.open(model, **options)
 
 
 @contextmanager
@@ -268,7 +255,7 @@ def _stopped(signal_number: int, frames: int, sink: str) -> str:
     return f"{by}: the output '{sink}' is partial, {frames} frames"
 
 
-def _print(summary: "RunReport", *, json: bool) -> None:
+def _print(summary: "RunReport", why: str, *, json: bool) -> None:
     from rich.console import Console
 
     from crispstream.runtime.measure.report import print_table
@@ -276,4 +263,5 @@ def _print(summary: "RunReport", *, json: bool) -> None:
     if json:  # one line, however the file is laid out
         typer.echo(json_text.dumps(json_text.loads(summary.to_json())))
     elif summary.frames:
+        typer.echo(why)
         print_table(summary, Console())

@@ -1,6 +1,7 @@
 """Warnings of `crispstream run` and `build`: one line on standard error, and the work goes on."""
 
 import contextlib
+import logging
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +17,25 @@ def warn_uncertified(model: str, precision: str) -> None:
         f"the {precision} graph of {model} is not certified and was allowed with "
         "--allow-uncertified; its frames may not look like those of fp32"
     )
+
+
+class _ToStandardError(logging.Handler):
+    """Writes what the engines' code logs as the kit's other lines are written."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            _warn(record.getMessage())
+        else:
+            say(record.getMessage())
+
+
+def show_log() -> None:
+    """Write what the engines' code has to say on standard error, once each."""
+    log = logging.getLogger("crispstream.engine")
+    log.setLevel(logging.INFO)
+    if not log.handlers:
+        log.addHandler(_ToStandardError())
+        log.propagate = False
 
 
 def watch_for_drift(restorer: "Restorer") -> "DriftWatch | None":
@@ -37,7 +57,12 @@ def watch_for_drift(restorer: "Restorer") -> "DriftWatch | None":
     return drift_watch(restorer.precision, restorer.input_statistics, warn)
 
 
-def _warn(text: str) -> None:
+def say(text: str) -> None:
+    """Write a line on standard error; standard output is for the result."""
     with contextlib.suppress(OSError):  # there may be nobody to read it
         # Not typer.echo, which writes past a progress bar instead of above it.
-        sys.stderr.write(f"warning: {text}\n")
+        sys.stderr.write(f"{text}\n")
+
+
+def _warn(text: str) -> None:
+    say(f"warning: {text}")

@@ -11,10 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from crispstream.core.clock import Clock, monotonic_ns
-from crispstream.core.errors import FrameError, UsageError
+from crispstream.core.errors import EngineError, FrameError, UsageError
 from crispstream.core.pixels import SCALE, Bytes, pad_reflect, padded_size
 
+from .engine.building.monitor import Progress
 from .engine.opening import Opened, open_model
+from .engine.trust.guard import FrameGuard
 from .frame import check_frame, check_out
 from .latency import Latencies
 
@@ -78,6 +80,8 @@ class Restorer:
         self._backend = backend
         self._size_multiple = opened.size_multiple
         self._clock = clock
+        self._guard = FrameGuard() if opened.guarded else None
+        self._collected = 0
         self._pending: deque[_Pending] = deque()
         # A frame handed out must outlive `frames_in_flight` more, of which all may be in work.
         # An even number: recurrent state swaps its buffers with the parity of the slot.
@@ -97,6 +101,8 @@ class Restorer:
         frames_in_flight: int = 2,
         side_by_side: int = 1,
         allow_uncertified: bool = False,
+        cuda_graph: bool = True,
+        on_build: Progress | None = None,
         clock: Clock = monotonic_ns,
     ) -> "Restorer":
         """Open a model, ready for frames; use it in a `with` statement.
@@ -104,13 +110,15 @@ class Restorer:
         Args:
             model: a shipped name ("edge-n"), the path of a bundle, or "bicubic".
             precision: "auto" or one that the bundle has; see `engine.choose.choose_graph`.
-            backend: "auto", or one of `engine.opening.BACKENDS`.
+            backend: "auto", or one of `engine.available.BACKENDS`.
             size: (width, height) of the frames to come, to allocate now and not at the first.
             threads: CPU threads of the engine; by default every usable core.
             frames_in_flight: how many frames `submit` takes before `collect` must be called.
             side_by_side: how many of them are worked on at once, sharing the threads: more
                 frames a second on the CPU, each a longer way through.
             allow_uncertified: run an fp16 or int8 graph without a certificate, if it is named.
+            cuda_graph: on TensorRT, replay each frame's work as one CUDA graph.
+            on_build: told how far a build is, should an engine be needed that is not kept.
             clock: stamps the stages.
 
         Raises:
@@ -131,6 +139,8 @@ class Restorer:
             threads=threads,
             side_by_side=side_by_side,
             allow_uncertified=allow_uncertified,
+            cuda_graph=cuda_graph,
+            on_build=on_build,
         )
         restorer = cls(opened, frames_in_flight=frames_in_flight, clock=clock)
         if size is not None:
@@ -220,7 +230,7 @@ class Restorer:
         Raises:
             UsageError: if nothing is in flight.
             FrameError: if `out` has another shape or type.
-            EngineError: if the work failed.
+            EngineError: if the work failed, or what came out is no picture of the frame.
         """
         if not self._pending:
             raise UsageError("no frame is in flight; submit() one first")
@@ -232,12 +242,24 @@ class Restorer:
         self._backend.wait(slot)
         done_ns = self._clock()
         restored_hwc = self._backend.restored(slot)[: SCALE * height, : SCALE * width]
+        self._look_at(self._backend.frame(slot)[:height, :width], restored_hwc)
         if out is not None:
             np.copyto(out, restored_hwc)
             restored_hwc = out
         self.latencies.record("infer", infer_ns + done_ns - begun_ns)
         self.latencies.record("copy_out", self._clock() - done_ns)
         return restored_hwc
+
+    def _look_at(self, frame_hwc: Bytes, restored_hwc: Bytes) -> None:
+        """Refuse to go on with frames that are broken; looks at the first ones and now and then."""
+        number, self._collected = self._collected, self._collected + 1
+        if self._guard is None or not self._guard.due(number):
+            return
+        if fault := self._guard.check(frame_hwc, restored_hwc):
+            raise EngineError(
+                f"{fault}. {self.name} in {self.precision} on {self.backend_name} is not to be "
+                "trusted; compare with --backend onnxruntime --precision fp32"
+            )
 
     def _fit(self, height: int, width: int) -> None:
         """Allocate for this size, unless the buffers have it already."""

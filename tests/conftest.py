@@ -22,6 +22,12 @@ def one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep engines of tests out of the user's cache, and of each other's way."""
+    monkeypatch.setenv("CRISPSTREAM_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 def why_no_gpu() -> str:
     """Return the reason why engines cannot run here, or "" when they can."""
     try:

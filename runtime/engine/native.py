@@ -5,6 +5,7 @@ What only one of them or only some versions have is asked for with `hasattr`, ne
 versions.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ class Heard:
 
 _loggers: dict[str, Any] = {}
 _listeners: list[Heard] = []
+_changing = threading.Lock()
 
 
 def load_flavour(flavour: str) -> ModuleType:
@@ -93,8 +95,10 @@ def logger_of(trt: ModuleType, flavour: str) -> Any:  # noqa: ANN401 (class made
 def listening() -> Iterator[Heard]:
     """Collect what the libraries say meanwhile, on every thread of theirs."""
     heard = Heard()
-    _listeners.append(heard)
+    with _changing:
+        _listeners.append(heard)
     try:
         yield heard
     finally:
-        _listeners[:] = [other for other in _listeners if other is not heard]
+        with _changing:
+            _listeners[:] = [other for other in _listeners if other is not heard]

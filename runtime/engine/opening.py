@@ -1,19 +1,20 @@
 """From what the user asked for to a model that runs: its backend, and why that one."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from crispstream.core.bundle import Bundle, Graph
-from crispstream.core.errors import UsageError
+from crispstream.core.errors import EngineError, UsageError
 
+from .available import CPU, CUDA, Choice, choose_backend
 from .backends.base import Backend
 from .backends.bicubic import BicubicBackend
+from .building.monitor import Progress
 from .choose import choose_graph, needs_permission
+from .device.gpu import find_gpu
 from .models import find_model
-
-BACKENDS = ("auto", "onnxruntime", "onnxruntime-cuda")
-"""What can run a bundle today; "auto" is onnxruntime on the CPU."""
 
 
 class Opened(NamedTuple):
@@ -29,6 +30,8 @@ class Opened(NamedTuple):
     """Whether its graph runs only because uncertified ones were allowed."""
     input_statistics: Mapping[str, Any] = {}
     """How the frames looked that it is made for; may be empty."""
+    guarded: bool = False
+    """Whether its frames are looked at now and then; a CPU's are the reference."""
 
 
 def open_model(
@@ -39,6 +42,8 @@ def open_model(
     threads: int | None = None,
     side_by_side: int = 1,
     allow_uncertified: bool = False,
+    cuda_graph: bool = True,
+    on_build: Progress | None = None,
 ) -> Opened:
     """Start the backend that runs a model; `Restorer.open` tells what the arguments mean.
 
@@ -52,18 +57,41 @@ def open_model(
     if str(model) == "bicubic":
         _refuse_for_bicubic(precision, backend)
         return Opened(BicubicBackend(), "bicubic", 1, why="bicubic: computed, no model")
-    bundle = find_model(model)
-    if backend not in BACKENDS:
-        raise UsageError(f"there is no backend '{backend}'; choose one of {', '.join(BACKENDS)}")
-    name = "onnxruntime" if backend == "auto" else backend
-    graph = choose_graph(bundle, precision, name, allow_uncertified)
+    bundle, choice = find_model(model), choose_backend(backend)
+    start = partial(_started, bundle, precision, allow_uncertified)
+    how = (threads, side_by_side, cuda_graph, on_build)
+    try:
+        return start(choice, *how)
+    except EngineError as error:
+        if (backend, choice.name) != ("auto", CUDA):
+            raise
+        # Its libraries are looked for only when it starts: cuDNN is often missing.
+        return start(Choice(CPU, f"onnxruntime on the CPU: {error}"), *how)
+
+
+def _started(
+    bundle: Bundle,
+    precision: str,
+    allow_uncertified: bool,
+    choice: Choice,
+    threads: int | None,
+    side_by_side: int,
+    cuda_graph: bool,
+    on_build: Progress | None,
+) -> Opened:
+    graph = choose_graph(bundle, precision, choice.name, allow_uncertified)
+    if choice.name in (CPU, CUDA):
+        runner = _onnxruntime(bundle, graph, choice.name, threads, side_by_side)
+    else:
+        runner = _tensorrt(bundle, graph, choice.name, cuda_graph, on_build)
     return Opened(
-        _onnxruntime(bundle, graph, name, threads, side_by_side),
+        runner,
         bundle.name,
         bundle.size_multiple,
-        f"{graph.precision} on {name}",
+        f"{graph.precision} in {choice.reason}",
         needs_permission(bundle, graph),
         bundle.input_statistics,
+        guarded=choice.name != CPU,
     )
 
 
@@ -75,10 +103,30 @@ def _onnxruntime(
     return OnnxRuntimeBackend(
         bundle.graph_bytes(graph),
         precision=graph.precision,
-        device="cuda" if name.endswith("-cuda") else "cpu",
+        device="cuda" if name == CUDA else "cpu",
         threads=threads,
         side_by_side=1 if bundle.states else side_by_side,
         states=bundle.states,
+    )
+
+
+def _tensorrt(
+    bundle: Bundle, graph: Graph, flavour: str, cuda_graph: bool, on_build: Progress | None
+) -> Backend:
+    from .backends.tensorrt.backend import TensorRTBackend
+    from .obtain import EngineSource, Wish
+
+    gpu = find_gpu()
+    if isinstance(gpu, str):
+        raise EngineError(gpu)
+    # The graph is here with its certificate, or because it was allowed without.
+    wish = Wish(bundle, graph, flavour, gpu, allow_uncertified=True, on_build=on_build)
+    return TensorRTBackend(
+        EngineSource(wish),
+        flavour=flavour,
+        precision=graph.precision,
+        states=bundle.states,
+        cuda_graph=cuda_graph,
     )
 
 

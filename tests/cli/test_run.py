@@ -11,7 +11,9 @@ import pytest
 
 from crispstream.cli import main as command_line
 from crispstream.cli import run as command
+from crispstream.cli.run_signals import signals_caught
 from crispstream.core.errors import SinkError, UsageError
+from crispstream.runtime.engine import available
 from crispstream.runtime.restorer import Restorer
 from tests.helpers.bundles import four_graphs, write_tiny_bundle
 from tests.helpers.media import write_video
@@ -94,20 +96,29 @@ def test_threads_are_at_least_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "backend", "threads", "frames"),
+    ("policy", "chosen", "threads", "abreast", "in_flight"),
     [
-        ("all", "auto", 1, 1),
-        ("all", "auto", 2, 2),
-        ("all", "onnxruntime", 6, 6),
-        ("all", "auto", 7, 7),
-        ("all", "auto", 8, 4),
-        ("all", "auto", 64, 4),
-        ("all", "onnxruntime-cuda", 8, 1),
-        ("latest", "auto", 8, 1),
+        ("all", "onnxruntime", 1, 1, 1),
+        ("all", "onnxruntime", 2, 2, 2),
+        ("all", "onnxruntime", 7, 7, 7),
+        ("all", "onnxruntime", 8, 4, 4),
+        ("all", "onnxruntime", 64, 4, 4),
+        ("all", "onnxruntime-cuda", 8, 1, 2),
+        ("all", "tensorrt", 8, 1, 2),
+        ("latest", "onnxruntime", 8, 1, 1),
+        ("latest", "tensorrt", 8, 1, 1),
     ],
 )
-def test_frames_side_by_side(policy: str, backend: str, threads: int, frames: int) -> None:
-    assert command._side_by_side(policy, backend, threads) == frames
+def test_frames_abreast_and_in_flight(
+    monkeypatch: pytest.MonkeyPatch,
+    policy: str,
+    chosen: str,
+    threads: int,
+    abreast: int,
+    in_flight: int,
+) -> None:
+    monkeypatch.setattr(available, "choose_backend", lambda _: available.Choice(chosen, ""))
+    assert command._abreast_and_in_flight(policy, "auto", threads) == (abreast, in_flight)
 
 
 def test_restorer_is_closed_when_the_source_fails_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,9 +126,9 @@ def test_restorer_is_closed_when_the_source_fails_first(monkeypatch: pytest.Monk
     closed: list[str] = []
     opened, close = command._open_restorer, Restorer.close
 
-    def slowly(*options: object) -> Restorer:
+    def slowly(model: str, **options: object) -> Restorer:
         assert source_failed.wait(10)
-        return opened(*options)
+        return opened(model, **options)
 
     def fail(*_: object, **__: object) -> None:
         source_failed.set()
@@ -155,7 +166,7 @@ def test_ignored_signals_stay_ignored() -> None:
     """As under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with command._signals_caught():
+        with signals_caught():
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
             assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
     finally:

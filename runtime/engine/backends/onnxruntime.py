@@ -22,9 +22,10 @@ from .onnxruntime_states import States
 
 INPUT, OUTPUT = "frame", "restored"
 _BYTES = "tensor(uint8)"
-_PROVIDERS = {
-    "cpu": ("CPUExecutionProvider",),
-    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+_PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
+    "cpu": [("CPUExecutionProvider", {})],
+    # By default it computes fp32 in TF32, of 10 bits: fp32 is there to be compared with.
+    "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), ("CPUExecutionProvider", {})],
 }
 # ONNX Runtime's exceptions have no common base short of Exception itself.
 _OrtErrors: tuple[type[Exception], ...] = (
@@ -187,20 +188,21 @@ class OnnxRuntimeBackend:
 
 def _session(graph_bytes: bytes, device: str, threads: int) -> Any:  # noqa: ANN401
     providers = _PROVIDERS[device]
-    if providers[0] not in ort.get_available_providers():
+    wanted = providers[0][0]
+    if wanted not in ort.get_available_providers():
         raise EngineError(
-            f"this ONNX Runtime has no {providers[0]}; replace the onnxruntime package by "
+            f"this ONNX Runtime has no {wanted}; replace the onnxruntime package by "
             "onnxruntime-gpu, or choose the backend onnxruntime"
         )
     try:
-        session = ort.InferenceSession(graph_bytes, _options(threads), providers=list(providers))
+        session = ort.InferenceSession(graph_bytes, _options(threads), providers=providers)
     except _OrtErrors as error:
         raise EngineError(
             f"ONNX Runtime refused the graph; it said: {_first_line(error)}", str(error)
         ) from error
-    if session.get_providers()[0] != providers[0]:  # it falls back without an error
+    if session.get_providers()[0] != wanted:  # it falls back without an error
         raise EngineError(
-            f"{providers[0]} did not start and ONNX Runtime fell back to the CPU; check the CUDA "
+            f"{wanted} did not start and ONNX Runtime fell back to the CPU; check the CUDA "
             "libraries and the driver, or choose the backend onnxruntime"
         )
     return session

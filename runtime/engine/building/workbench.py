@@ -1,26 +1,27 @@
 """One build on TensorRT or TensorRT-RTX: its objects, their order, and what they say.
 
-The library's module is handed in, so nothing here imports it. What only one flavour has is asked
-for with `hasattr`. No workspace limit is set: TensorRT-RTX fails a build that meets one instead of
-choosing another kernel.
+The library's module is handed in, so nothing here imports it.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from crispstream.core.errors import EngineError, UsageError
+from crispstream.core.bundle import StateTensor
+from crispstream.core.errors import EngineError
 from crispstream.core.sizes import SizeRange
 from crispstream.runtime.engine.native import listening, logger_of
 
+from .inputs import check_inputs, input_shapes
 from .layers import EngineLayer, layers_of
-
-INPUT = "frame"
-
-Progress = Callable[[str, int, int], None]
-"""Called with the name of a building phase, its steps done, and its steps in all."""
+from .monitor import Progress, monitor_of
+from .options import BuildOptions
+from .orders import RTX, give_orders
+from .retry import OutOfMemoryError, speaks_of_memory
+from .timing_cache import keep_timing_cache, use_timing_cache
 
 
 class Workbench:
@@ -62,6 +63,18 @@ class Workbench:
         self._monitor = None
         self._open.close()
 
+    def give_orders(self, options: BuildOptions) -> None:
+        """Set everything but the profiles; raises as `orders.give_orders`."""
+        give_orders(self._trt, self._config, options, self._flavour, self._refused)
+
+    def use_timing_cache(self, path: Path) -> str:
+        """Start with what earlier builds measured; return a warning, "" for none."""
+        return use_timing_cache(self._config, path, self._heard)
+
+    def keep_timing_cache(self, path: Path) -> str:
+        """Write what this build measured too; return a warning, "" for none."""
+        return keep_timing_cache(self._config, path)
+
     def parse(self, onnx_bytes: bytes) -> None:
         """Read the graph.
 
@@ -76,80 +89,58 @@ class Workbench:
             reason = self._heard.first_error() or "no reason given"
         raise EngineError(
             f"{self._flavour} refused the graph{_node_of(told)}: {_one_line(reason)}; export it "
-            "again with this kit, or choose another precision",
+            "again with this kit, or choose another precision. What it refuses is listed by: "
+            f"{_polygraphy(self._flavour)} inspect capability GRAPH.onnx",
             reason,
         )
 
-    def add_profile(self, sizes: SizeRange) -> None:
+    def add_profile(self, sizes: SizeRange, states: Sequence[StateTensor] = ()) -> None:
         """Let the engine take frames of these sizes; kernels are chosen for the best of them.
 
         Raises:
-            EngineError: if the graph has other inputs than `frame`.
+            EngineError: if the graph has other inputs than `frame` and the states.
             UsageError: if the graph is made for another size.
         """
-        inputs = [self._network.get_input(index) for index in range(self._network.num_inputs)]
-        if [tensor.name for tensor in inputs] != [INPUT]:
-            raise EngineError(
-                f"the graph's inputs are {[tensor.name for tensor in inputs]}, expected "
-                f"['{INPUT}'] only; export it with: crispstream export"
-            )
-        takes = tuple(inputs[0].shape)
-        shapes = [(1, height, width, 3) for width, height in sizes]
-        for shape in shapes:
-            if len(takes) != 4 or any(-1 != t != s for t, s in zip(takes, shape, strict=True)):
-                raise UsageError(
-                    f"the graph takes frames of shape {list(takes)}, so no engine of {sizes} px "
-                    f"can be built; expected {list(shape)} (-1 is free)"
-                )
+        shapes = input_shapes(sizes, states)
+        count = self._network.num_inputs
+        check_inputs([self._network.get_input(index) for index in range(count)], shapes)
         profile = self._builder.create_optimization_profile()
-        profile.set_shape(INPUT, *shapes)
+        for name, smallest_best_largest in shapes.items():
+            profile.set_shape(name, *smallest_best_largest)
         if self._config.add_optimization_profile(profile) < 0:
             raise self._refused(f"the size {sizes}")
 
-    def aim_at(self, compute_capabilities: Sequence[tuple[int, int]]) -> None:
-        """Choose the kinds of GPU; none leaves the choice to the library.
-
-        Raises:
-            UsageError: if the library cannot build for one of them.
-        """
-        if not compute_capabilities:
-            return
-        wanted = [dotted(each) for each in compute_capabilities]
-        if not hasattr(self._config, "set_compute_capability"):
-            raise UsageError(
-                f"{self._flavour} builds for the GPU it runs on and cannot aim at {wanted[0]}; "
-                "leave out the compute capability, or build for tensorrt-rtx"
-            )
-        known = _compute_capabilities(self._trt)
-        self._config.num_compute_capabilities = len(wanted)
-        for index, each in enumerate(wanted):
-            if each not in known:
-                raise UsageError(
-                    f"{self._flavour} {self._trt.__version__} cannot build for compute capability "
-                    f"{each}; it knows {', '.join(known)}"
-                )
-            if not self._config.set_compute_capability(known[each], index):
-                raise self._refused(f"compute capability {each}")
-
-    def build(self, on_progress: Progress | None) -> bytes:
+    def build(
+        self, on_progress: Progress | None, interrupted: Callable[[], bool] = lambda: False
+    ) -> bytes:
         """Return the engine.
 
         Raises:
+            OutOfMemoryError: if the memory does not suffice.
             EngineError: if the library refuses; and whatever `on_progress` raised.
+            KeyboardInterrupt: if `interrupted` became true.
         """
-        if on_progress is not None and hasattr(self._trt, "IProgressMonitor"):
-            self._monitor = _monitor(self._trt, on_progress, self._raised)
-            self._config.progress_monitor = self._monitor
+        self._monitor = monitor_of(self._trt, on_progress, interrupted, self._raised)
+        self._config.progress_monitor = self._monitor
         plan = self._builder.build_serialized_network(self._network, self._config)
+        # First: the library calls it an error, "BuildCanceled", when the monitor stops it.
         if self._raised:
             raise self._raised[0]
+        if interrupted():
+            raise KeyboardInterrupt
         if plan is None:
-            raise self._refused("to build the engine")
+            raise self._no_plan()
         return bytes(plan)
 
     def layers(self) -> tuple[EngineLayer, ...]:
         """Return the layers of the engine that was built, where the library lists them."""
         return layers_of(self._heard.table)
+
+    def _no_plan(self) -> EngineError:
+        refused = self._refused("to build the engine")
+        if speaks_of_memory([*self._heard.errors, *self._heard.warnings]):
+            return OutOfMemoryError(str(refused), refused.native_log)
+        return refused
 
     def _refused(self, what: str) -> EngineError:
         said = _one_line(self._heard.first_error()) or "nothing"
@@ -158,52 +149,8 @@ class Workbench:
         )
 
 
-def _monitor(trt: ModuleType, on_progress: Progress, raised: list[BaseException]) -> Any:  # noqa: ANN401
-    class Monitor(trt.IProgressMonitor):  # type: ignore[name-defined,misc]
-        """Passes phases on; called from the library's threads."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self._steps: dict[str, int] = {}
-
-        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
-            self._steps[name] = steps
-            self._tell(name, 0)
-
-        def step_complete(self, name: str, step: int) -> bool:
-            self._tell(name, step + 1)
-            return not raised
-
-        def phase_finish(self, name: str) -> None:
-            self._tell(name, self._steps.get(name, 0))
-
-        def _tell(self, name: str, done: int) -> None:
-            try:
-                if not raised:
-                    on_progress(name, done, self._steps.get(name, 0))
-            except BaseException as error:  # noqa: BLE001 (C++ would swallow it: kept, raised later)
-                raised.append(error)
-
-    return Monitor()
-
-
-def dotted(compute_capability: tuple[int, int]) -> str:
-    """Return the usual spelling.
-
-    >>> dotted((8, 6))
-    '8.6'
-    """
-    major, minor = compute_capability
-    return f"{major}.{minor}"
-
-
-def _compute_capabilities(trt: ModuleType) -> dict[str, Any]:
-    """Return "8.6" -> the library's value, for every GPU kind it names."""
-    found = {}
-    for name, value in trt.ComputeCapability.__members__.items():
-        if match := re.fullmatch(r"SM(\d+)(\d)", name):
-            found[f"{match[1]}.{match[2]}"] = value
-    return found
+def _polygraphy(flavour: str) -> str:
+    return "POLYGRAPHY_USE_TENSORRT_RTX=1 polygraphy" if flavour == RTX else "polygraphy"
 
 
 def _node_of(told: Any) -> str:  # noqa: ANN401

@@ -13,14 +13,14 @@ from tests.helpers.pictures import soft_picture
 
 def test_unknown_backends_list_those_there_are(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "b")
-    with pytest.raises(UsageError, match=r"auto, .*onnxruntime, onnxruntime-cuda"):
+    with pytest.raises(UsageError, match=r"auto, tensorrt, .*-cuda, onnxruntime"):
         open_model(bundle.path, backend="tensorflow")
 
 
 def test_the_reason_names_precision_and_backend(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "b", tiny_graphs())
     with Restorer.open(bundle.path, backend="onnxruntime", threads=1) as restorer:
-        assert restorer.why.startswith("fp32 on onnxruntime")
+        assert restorer.why.startswith("fp32 in onnxruntime on the CPU")
 
 
 def test_twins_of_a_restorer_give_the_same_frames(tmp_path: Path) -> None:

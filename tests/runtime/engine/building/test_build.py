@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -10,8 +11,11 @@ import pytest
 from crispstream.core.bundle import Bundle
 from crispstream.core.errors import EngineError, MissingExtraError, UsageError
 from crispstream.core.files import sha256_of
+from crispstream.core.sizes import SizeRange
+from crispstream.runtime.engine.building import build as build_module
 from crispstream.runtime.engine.building.build import Built, build_engine, build_from_bundle
 from crispstream.runtime.engine.building.options import BuildOptions
+from crispstream.runtime.engine.building.retry import OutOfMemoryError
 from crispstream.runtime.engine.models import find_model, shipped_names
 from crispstream.runtime.engine.native import load_flavour
 from tests.helpers.bundles import tiny_graphs, write_tiny_bundle
@@ -25,6 +29,7 @@ from tests.helpers.graphs import (
 
 SIZE = (64, 48)
 STATIC = BuildOptions.static(SIZE)
+TWO = BuildOptions((SizeRange.only((320, 180)), SizeRange.parse("160x96:320x240:640x360")))
 needs_rtx = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None,
     reason='TensorRT-RTX is not installed: pip install "crispstream[rtx]"',
@@ -38,6 +43,9 @@ def is_rtx_engine(engine: bytes | Built) -> bool:
 
 @needs_rtx
 @pytest.mark.parametrize(
+    "options", [BuildOptions.static((320, 180)), TWO], ids=["static", "two profiles"]
+)
+@pytest.mark.parametrize(
     ("name", "precision"),
     [
         (name, graph.precision)
@@ -46,15 +54,49 @@ def is_rtx_engine(engine: bytes | Built) -> bool:
         if "tensorrt-rtx" in graph.backends
     ],
 )
-def test_every_shipped_graph_builds(name: str, precision: str) -> None:
+def test_every_shipped_graph_builds(name: str, precision: str, options: BuildOptions) -> None:
     engine, record = build_from_bundle(
-        find_model(name),
-        BuildOptions.static((320, 180)),
-        precision=precision,
-        allow_uncertified=True,
+        find_model(name), options, precision=precision, allow_uncertified=True
     )
     assert is_rtx_engine(engine)
     assert record.precision == precision
+    assert record.sizes == ", ".join(str(each) for each in options.profiles)
+    assert record.retries == ()
+
+
+@needs_rtx
+def test_profiles_and_compute_capabilities_add_to_the_engine() -> None:
+    graph = small_net(half=True)
+    sizes = [
+        len(build_engine(graph, options).plan)
+        for options in (
+            BuildOptions.static(SIZE, (8, 6)),
+            BuildOptions.static(SIZE, (8, 6), (8, 9), (12, 0)),
+            BuildOptions((SizeRange.only(SIZE), SizeRange.only((128, 96))), ((8, 6),)),
+        )
+    ]
+    assert sizes[0] < min(sizes[1:])
+
+
+@needs_rtx
+@pytest.mark.parametrize("level", [0, 5])
+def test_optimisation_levels_build(level: int) -> None:
+    options = replace(STATIC, optimisation_level=level)
+    assert is_rtx_engine(build_engine(small_net(), options))
+
+
+@needs_rtx
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        ({"workspace_mib": 64}, "takes no workspace limit"),
+        ({"version_compatible": True}, "no version-compatible engines"),
+        ({"hardware_compatible": "ampere+"}, "give a compute capability"),
+    ],
+)
+def test_orders_for_tensorrt_alone_are_refused(order: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        build_engine(b"never read", replace(STATIC, **order))
 
 
 @needs_rtx
@@ -103,7 +145,7 @@ def test_an_uncertified_graph_is_built_only_where_that_is_allowed(tmp_path: Path
 @pytest.mark.parametrize(
     ("graph", "words"),
     [
-        (bytes_shuffled(), r"refused the graph at node .*Transpose.*UInt8"),
+        (bytes_shuffled(), r"refused the graph at node .*Transpose.*UInt8.*polygraphy inspect cap"),
         (asymmetric_qdq(), r"refused the graph at node .*QuantizeLinear.*zero point"),
         (b"not a graph", r"refused the graph: .*ONNX"),
         (float_contract(), r"expected \['frame'\] only"),
@@ -218,3 +260,25 @@ def test_tensorrt_goes_through_the_same_calls(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setitem(sys.modules, "tensorrt", tensorrt_rtx)
     assert is_rtx_engine(build_engine(small_net(), STATIC, flavour="tensorrt"))
+
+
+def test_less_is_built_when_memory_is_missing_and_the_record_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle = write_tiny_bundle(tmp_path / "b")
+    told: list[str] = []
+
+    def fake_build(onnx_bytes: bytes, options: BuildOptions, **_: object) -> Built:
+        if not options.profiles[0].is_static:
+            raise OutOfMemoryError("OutOfMemory")
+        return Built(b"engine", (), ("the timing cache was replaced",))
+
+    monkeypatch.setattr(build_module, "build_engine", fake_build)
+    monkeypatch.setattr(
+        build_module, "load_flavour", lambda flavour: SimpleNamespace(__version__="10.3")
+    )
+    options = BuildOptions((SizeRange.parse("64x48:64x48:128x96"),))
+    _, record = build_from_bundle(bundle, options, flavour="tensorrt", on_note=told.append)
+    assert record.sizes == "64x48"
+    assert record.retries == ("out of memory: built for sizes up to the best only, 64x48",)
+    assert told == [*record.retries, "the timing cache was replaced"]

@@ -1,0 +1,85 @@
+"""`crispstream doctor`: is this machine fit to run the kit, and with what."""
+
+import json as json_text
+import textwrap
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from crispstream.runtime.doctor.examine import Examination
+
+_STYLES = {"fine": "green", "note": "yellow", "problem": "bold red", "yes": "green", "no": ""}
+_WORD_WIDTH, _TOPIC_WIDTH = 11, 18
+"""Columns of the page, in characters: the verdict and the topic."""
+
+
+def doctor(
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the findings as one line of JSON.")
+    ] = False,
+) -> None:
+    """Look at this machine: driver, GPU, libraries, clocks, folders; and how to mend what is wrong.
+
+    The exit code is 1 if there is a problem. A note is none: a machine without a GPU is fine.
+    """
+    from crispstream.runtime.doctor.examine import examine
+    from crispstream.runtime.doctor.machine import Machine
+
+    examination = examine(Machine())
+    if json:
+        typer.echo(json_text.dumps(examination.as_json()))
+    else:
+        _print(examination)
+    if examination.problems:
+        raise typer.Exit(1)
+
+
+def _print(examination: "Examination") -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        f"crispstream {examination.version or '(not installed)'} on this machine", style="bold"
+    )
+    for found in examination.findings:
+        _row(console, found.state, found.topic, found.seen)
+    console.print("\nbackends, better ones first", style="bold")
+    for backend in examination.backends:
+        _row(console, "yes" if backend.usable else "no", backend.name, backend.why)
+    fixes = _fixes(examination)
+    if fixes:
+        console.print("\nto mend, or to gain something", style="bold")
+    for fix, topic in fixes.items():  # each in one piece, however long, so that it can be copied
+        console.print(f"  {topic}:\n    {fix}")
+    console.print(f"\nruns with: {examination.runs_with.reason}")
+
+
+def _row(console: "Console", word: str, topic: str, seen: str) -> None:
+    """Three columns; the last is folded at the terminal's width."""
+    from rich.text import Text
+
+    head = f"{topic:<{_TOPIC_WIDTH}}"
+    indent = " " * (_WORD_WIDTH + len(head))
+    width = max(20, console.width - len(indent))
+    lines = textwrap.wrap(seen, width, break_on_hyphens=False) or [""]
+    coloured = (f"  {word:<{_WORD_WIDTH - 2}}", _STYLES[word])
+    console.print(Text.assemble(coloured, head, lines[0]))
+    for line in lines[1:]:
+        console.print(f"{indent}{line}")
+
+
+def _fixes(examination: "Examination") -> dict[str, str]:
+    """Return each line to type, in the order to type them in, with what it is for."""
+    names = [backend.name for backend in examination.backends]
+    better = examination.backends[: names.index(examination.runs_with.name)]
+    found = [
+        (finding.fix, f"{finding.topic} ({finding.state})") for finding in examination.findings
+    ]
+    fixes: dict[str, str] = {}
+    for fix, topic in (*found, *((backend.fix, backend.name) for backend in better)):
+        if fix:
+            fixes.setdefault(fix, topic)
+    return fixes

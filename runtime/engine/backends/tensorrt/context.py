@@ -1,0 +1,116 @@
+"""An execution context of an engine: shapes and addresses set, then enqueued.
+
+Every call of the library that gives a bool is checked: it logs the reason and goes on otherwise.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from crispstream.core.bundle import StateTensor
+from crispstream.core.errors import EngineError
+from crispstream.core.pixels import SCALE
+from crispstream.runtime.engine.native import listening
+
+from .engine import INPUT, OUTPUT, STATE_IN, LoadedEngine, sizes_text
+
+Addresses = tuple[tuple[str, int], ...]
+"""Name of a tensor -> where it lies on the GPU."""
+
+
+class EngineContext:
+    """Runs an engine for one stream of frames; one frame size at a time."""
+
+    def __init__(self, engine: LoadedEngine, states: Sequence[StateTensor] = ()) -> None:
+        """Make the context, with its scratch memory.
+
+        Raises:
+            EngineError: if the library refuses.
+        """
+        self._engine = engine
+        self._states = tuple(states)
+        self._native: Any = engine.create_context()
+
+    def state_shape(self, state: StateTensor, width: int, height: int) -> tuple[int, ...]:
+        """Return [1, C, H/divisor, W/divisor]."""
+        return 1, state.channels, height // state.divisor, width // state.divisor
+
+    def state_bytes(self, state: StateTensor, width: int, height: int) -> int:
+        """Return the bytes of one of the two buffers of a state."""
+        _, channels, rows, columns = self.state_shape(state, width, height)
+        return channels * rows * columns * self._engine.item_bytes(f"{STATE_IN}{state.name}")
+
+    def fit(self, width: int, height: int, stream_handle: int) -> None:
+        """Set the profile and the shapes for frames of one size; the stream must be idle.
+
+        Raises:
+            EngineError: if no profile takes the size, or the library refuses.
+        """
+        profile = self._engine.profile_for(width, height)
+        if profile is None:
+            raise EngineError(
+                f"the engine takes frames of {sizes_text(self._engine.profiles)} px, not "
+                f"{width}x{height}; build it for that size: crispstream build --size "
+                f"{width}x{height}"
+            )
+        with listening() as heard:
+            fault = self._set_shapes(profile, width, height, stream_handle)
+        if fault:
+            said = heard.first_error() or "nothing"
+            raise EngineError(
+                f"{self._engine.flavour} refused {fault} for frames of {width}x{height} px; it "
+                f"said: {said}; build the engine again: crispstream build",
+                said,
+            )
+
+    def _set_shapes(self, profile: int, width: int, height: int, stream_handle: int) -> str:
+        """Return what the library refused, "" for nothing."""
+        context = self._native
+        if not context.set_optimization_profile_async(profile, stream_handle):
+            return f"its profile {profile}"
+        shapes: dict[str, tuple[int, ...]] = {INPUT: (1, height, width, 3)}
+        for state in self._states:
+            shapes[f"{STATE_IN}{state.name}"] = self.state_shape(state, width, height)
+        for name, shape in shapes.items():
+            if not context.set_input_shape(name, shape):
+                return f"the shape {list(shape)} of {name}"
+        if missing := context.infer_shapes():
+            return f"to infer the shapes of {', '.join(missing)}"
+        made = tuple(context.get_tensor_shape(OUTPUT))
+        expected = (1, SCALE * height, SCALE * width, 3)
+        return "" if made == expected else f"{list(expected)}, its result is {list(made)},"
+
+    def bind(self, addresses: Addresses) -> None:
+        """Tell where the tensors of the next frame lie.
+
+        Raises:
+            EngineError: if the library refuses.
+        """
+        for name, address in addresses:
+            if not self._native.set_tensor_address(name, address):
+                raise EngineError(
+                    f"{self._engine.flavour} refused the address of {name}; build the engine "
+                    "again: crispstream build"
+                )
+
+    def enqueue(self, stream_handle: int) -> None:
+        """Put the network's work into a stream.
+
+        Raises:
+            EngineError: if the library refuses, with what it said.
+        """
+        if self._native.execute_async_v3(stream_handle):
+            return
+        # Nobody listened: to listen at each frame would cost more than the call itself.
+        with listening() as heard:
+            if self._native.execute_async_v3(stream_handle):
+                return
+        said = heard.first_error() or "nothing"
+        raise EngineError(
+            f"{self._engine.flavour} refused to run a frame, twice; it said: {said}; free memory "
+            "on the GPU, or build the engine again: crispstream build",
+            said,
+        )
+
+    def close(self) -> None:
+        """Free the context and its scratch memory; nothing of it may be running."""
+        self._native = None

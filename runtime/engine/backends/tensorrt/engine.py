@@ -1,0 +1,290 @@
+"""A deserialised TensorRT engine: what it takes, and who uses it.
+
+One adapter for `tensorrt` and `tensorrt_rtx`; what only some versions have is asked for with
+`hasattr`. Shape letters: H height, W width. Sizes are (width, height) in pixels.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from crispstream.core.bundle import StateTensor
+from crispstream.core.errors import EngineError
+from crispstream.core.files import write_atomically
+from crispstream.core.sizes import SizeRange
+from crispstream.runtime.engine.building.retry import speaks_of_memory
+from crispstream.runtime.engine.native import listening, logger_of
+
+INPUT, OUTPUT = "frame", "restored"
+STATE_IN, STATE_OUT = "state_in_", "state_out_"
+_BYTES = "UINT8"
+_STATE_TYPES = ("FLOAT", "HALF")
+
+_logger = logging.getLogger("crispstream.engine")
+
+
+class Plan(NamedTuple):
+    """An engine to be loaded."""
+
+    engine: bytes
+    """The engine itself, hashed by who read it: these bytes are what is deserialised."""
+    host_code_allowed: bool = False
+    """Whether it may bring code for the CPU: a version-compatible engine does."""
+    runtime_cache: Path | None = None
+    """Where TensorRT-RTX keeps the kernels it compiled on this device; written at the end."""
+
+
+class LoadedEngine:
+    """An engine in the GPU's memory, shared by the contexts of several streams of frames.
+
+    Made, used and closed in threads that have the GPU's context.
+
+    Attributes:
+        flavour: "tensorrt" or "tensorrt-rtx".
+        profiles: the sizes it takes, one range a profile.
+    """
+
+    def __init__(
+        self,
+        trt: ModuleType,
+        flavour: str,
+        plan: Plan,
+        states: Sequence[StateTensor] = (),
+        *,
+        cuda_graph: bool = True,
+    ) -> None:
+        """Deserialise the engine and check its tensors.
+
+        `cuda_graph` switches on TensorRT-RTX's own graphs; TensorRT has none.
+
+        Raises:
+            EngineError: if the library refuses it, with the reason; or it is no engine of the kit.
+        """
+        self.flavour = flavour
+        self._creating = threading.Lock()
+        self._runtime: Any = trt.Runtime(logger_of(trt, flavour))
+        if plan.host_code_allowed:
+            self._runtime.engine_host_code_allowed = True
+        self._engine: Any = _deserialised(trt, flavour, self._runtime, plan.engine)
+        _check_tensors(trt, self._engine, states)
+        self.profiles = _profiles(self._engine)
+        self._cache_path = plan.runtime_cache
+        self._cache_content = b""
+        self._cache: Any = None
+        self._config: Any = self._runtime_config(trt, cuda_graph)
+
+    def profile_for(self, width: int, height: int) -> int | None:
+        """Return the profile that takes a size, one made for just that size before others."""
+        fitting = [i for i, sizes in enumerate(self.profiles) if sizes.takes(width, height)]
+        made_for_it = [i for i in fitting if self.profiles[i].best == (width, height)]
+        return next(iter(made_for_it + fitting), None)
+
+    def item_bytes(self, tensor: str) -> int:
+        """Return the bytes of one number of a tensor."""
+        return int(self._engine.get_tensor_dtype(tensor).itemsize)
+
+    def create_context(self) -> Any:  # noqa: ANN401 (untyped library)
+        """Return a new execution context, with scratch memory of its own.
+
+        Raises:
+            EngineError: if the library refuses, mostly for want of memory.
+        """
+        with self._creating, listening() as heard:
+            config = [] if self._config is None else [self._config]
+            context = self._engine.create_execution_context(*config)
+        if context is None:
+            said = heard.first_error() or "nothing"
+            raise EngineError(
+                f"{self.flavour} made no execution context{self._scratch_needed()}; it said: "
+                f"{said}; end other programs that use the GPU, or send smaller frames",
+                said,
+            )
+        return context
+
+    def _scratch_needed(self) -> str:
+        for name in ("device_memory_size_v2", "device_memory_size"):
+            if hasattr(self._engine, name):
+                return f", which needs {getattr(self._engine, name) / 2**20:.0f} MiB of the GPU"
+        return ""
+
+    def _runtime_config(self, trt: ModuleType, cuda_graph: bool) -> Any:  # noqa: ANN401
+        """Return TensorRT-RTX's settings for contexts; None for TensorRT, which needs none."""
+        if not hasattr(trt, "CudaGraphStrategy"):
+            return None
+        config = self._engine.create_runtime_config()
+        if cuda_graph:
+            config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        if self._cache_path is not None and hasattr(config, "create_runtime_cache"):
+            self._cache = config.create_runtime_cache()
+            self._read_cache(self._cache_path)
+            if not config.set_runtime_cache(self._cache):
+                _logger.warning("TensorRT-RTX takes no kernel cache: each start compiles again")
+                self._cache = None
+        return config
+
+    def _read_cache(self, path: Path) -> None:
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            _logger.warning("the kernel cache '%s' cannot be read (%s)", path, error.strerror)
+            return
+        if self._cache.deserialize(content):
+            self._cache_content = content
+        else:
+            _logger.info("the kernel cache '%s' is of another GPU or version; made anew", path)
+
+    def _keep_cache(self) -> None:
+        if self._cache is None or self._cache_path is None:
+            return
+        content = self._cache.serialize()
+        if content is None or bytes(content) == self._cache_content:
+            return
+        try:
+            write_atomically(self._cache_path, bytes(content))
+        except OSError as error:
+            _logger.warning(
+                "the kernel cache '%s' cannot be written (%s): the next start compiles again",
+                self._cache_path,
+                error.strerror,
+            )
+
+    def close(self) -> None:
+        """Keep what was compiled and free the engine; its contexts must be gone."""
+        self._keep_cache()
+        self._cache = None
+        self._config = None
+        self._engine = None
+        self._runtime = None
+
+
+class Shelf:
+    """The engines that a backend and its twins have loaded, each counted, so that it is there once.
+
+    For several threads.
+    """
+
+    def __init__(self, provide: Callable[[int, int], Plan]) -> None:
+        """Ask `provide(height, width)` for what is not there; one at a time."""
+        self._provide = provide
+        self._providing = threading.Lock()  # apart: a build takes minutes, who leaves need not wait
+        self._counting = threading.Lock()
+        self._users: dict[LoadedEngine, int] = {}
+
+    def borrow(self, height: int, width: int, load: Callable[[Plan], LoadedEngine]) -> LoadedEngine:
+        """Return an engine that takes a size, loaded now unless it is there; `give_back` it.
+
+        Both `provide` and `load` are called in this thread. What is provided need not take
+        the size: who asked finds out when it sets its shapes.
+        """
+        if engine := self._taken(height, width):
+            return engine
+        with self._providing:
+            if engine := self._taken(height, width):
+                return engine
+            engine = load(self._provide(height, width))
+            with self._counting:
+                self._users[engine] = 1
+            return engine
+
+    def _taken(self, height: int, width: int) -> LoadedEngine | None:
+        with self._counting:
+            for engine in self._users:
+                if engine.profile_for(width, height) is not None:
+                    self._users[engine] += 1
+                    return engine
+        return None
+
+    def give_back(self, engine: LoadedEngine) -> None:
+        """Close the engine if this was its last user; in a thread that has the GPU's context."""
+        with self._counting:
+            self._users[engine] -= 1
+            last = not self._users[engine]
+            if last:
+                del self._users[engine]
+        if last:
+            engine.close()
+
+
+def _deserialised(trt: ModuleType, flavour: str, runtime: Any, engine: bytes) -> Any:  # noqa: ANN401
+    with listening() as heard:
+        _refuse_invalid(trt, flavour, runtime, engine)
+        loaded = runtime.deserialize_cuda_engine(engine)
+    if loaded is None:
+        said = heard.first_error() or "nothing"
+        advice = (
+            "end other programs that use the GPU"
+            if speaks_of_memory([*heard.errors, *heard.warnings])
+            else "build it again on this machine: crispstream build"
+        )
+        raise EngineError(
+            f"{flavour} {trt.__version__} does not load the engine; it said: {said}; {advice}",
+            said,
+        )
+    return loaded
+
+
+def _refuse_invalid(trt: ModuleType, flavour: str, runtime: Any, engine: bytes) -> None:  # noqa: ANN401
+    """TensorRT-RTX tells what is wrong from the engine's header, before any work."""
+    if not hasattr(runtime, "get_engine_validity") or not hasattr(trt, "EngineValidity"):
+        return
+    validity, faults = runtime.get_engine_validity(engine)
+    if validity != trt.EngineValidity.INVALID:
+        return
+    members = getattr(trt, "EngineInvalidityDiagnostics", None)
+    names = [] if members is None else members.__members__.items()
+    found = [name.replace("_", " ").lower() for name, bit in names if int(faults) & int(bit)]
+    raise EngineError(
+        f"{flavour} {trt.__version__} cannot run the engine here: "
+        f"{', '.join(found) or 'no reason given'}; build it again for this GPU and version: "
+        "crispstream build"
+    )
+
+
+def _check_tensors(trt: ModuleType, engine: Any, states: Sequence[StateTensor]) -> None:  # noqa: ANN401
+    """Refuse an engine that does not keep the byte contract: it would read beyond the buffers."""
+    seen = {}
+    for index in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(index)
+        reads = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+        seen[name] = ("input" if reads else "output", engine.get_tensor_dtype(name).name)
+    expected = {INPUT: "input", OUTPUT: "output"}
+    for state in states:
+        expected |= {f"{STATE_IN}{state.name}": "input", f"{STATE_OUT}{state.name}": "output"}
+    modes = {name: mode for name, (mode, _) in seen.items()}
+    types = all(seen[name][1] == _BYTES for name in (INPUT, OUTPUT) if name in seen) and all(
+        seen[name][1] in _STATE_TYPES for name in seen if name not in (INPUT, OUTPUT)
+    )
+    if modes != expected or not types:
+        told = ", ".join(f"{name} ({mode}, {kind})" for name, (mode, kind) in seen.items())
+        raise EngineError(
+            f"the engine's tensors are {told or 'none'}; expected {', '.join(expected)}, frames as "
+            f"{_BYTES} and states as {' or '.join(_STATE_TYPES)}; build it from a bundle of the "
+            "kit: crispstream build"
+        )
+
+
+def _profiles(engine: Any) -> tuple[SizeRange, ...]:  # noqa: ANN401
+    found = []
+    for index in range(engine.num_optimization_profiles):
+        shapes = [tuple(shape) for shape in engine.get_tensor_profile_shape(INPUT, index)]
+        if len(shapes) != 3 or any(len(shape) != 4 for shape in shapes):
+            raise EngineError(
+                f"profile {index} of the engine gives the frame the shapes {shapes}, expected "
+                "three of [1, H, W, 3]; build it again: crispstream build"
+            )
+        found.append(SizeRange(*((shape[2], shape[1]) for shape in shapes)))
+    return tuple(found)
+
+
+def sizes_text(profiles: Sequence[SizeRange]) -> str:
+    """Return the sizes for a message.
+
+    >>> sizes_text([SizeRange.only((64, 48)), SizeRange.parse("16x16:32x32:64x64")])
+    '64x48 or 16x16:32x32:64x64'
+    """
+    return " or ".join(str(sizes) for sizes in profiles) or "no"

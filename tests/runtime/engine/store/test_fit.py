@@ -1,0 +1,117 @@
+"""Why an engine does not fit: the words for version, GPU, driver, options and sizes."""
+
+import pytest
+
+from crispstream.runtime.engine.device.gpu import Gpu
+from crispstream.runtime.engine.store.fit import differences, misfit, why_none
+from crispstream.runtime.engine.store.record import EngineRecord
+from tests.helpers.engines import key_of, made_for_4070, made_up_record, with_orders
+
+BOUND, RTX = made_for_4070(), made_up_record()
+HERE = Gpu("NVIDIA GeForce RTX 4070", (8, 9), "580.95.05", 12 << 30, False)
+L4 = Gpu("NVIDIA L4", (8, 9), "580.95.05", 24 << 30, False)
+T4 = Gpu("Tesla T4", (7, 5), "580.95.05", 16 << 30, False)
+AMPERE = with_orders(BOUND, hardware_compatible="ampere+")
+SAME_KIND = with_orders(BOUND, hardware_compatible="same-compute-capability")
+ANY_10 = with_orders(BOUND, version_compatible=True)
+FOR_86 = with_orders(RTX, compute_capabilities=["8.6", "12.0"])
+
+
+@pytest.mark.parametrize(
+    ("record", "version", "gpu"),
+    [
+        (BOUND, "10.16.1.11", HERE),
+        (AMPERE, "10.16.1.11", L4),
+        (SAME_KIND, "10.16.1.11", L4),
+        (ANY_10, "10.16.1.11", HERE),
+        (ANY_10, "10.20", HERE),
+        (RTX, "1.7.1.116", L4),
+        (FOR_86, "1.7.1.116", Gpu("NVIDIA A10", (8, 6), "550.1", 24 << 30, False)),
+    ],
+)
+def test_an_engine_fits(record: EngineRecord, version: str, gpu: Gpu) -> None:
+    assert misfit(record, version, gpu) == ""
+
+
+@pytest.mark.parametrize(
+    ("record", "version", "gpu", "expected"),
+    [
+        (BOUND, None, HERE, "no TensorRT here"),
+        (RTX, "1.7.1.116", None, "no GPU here"),
+        (BOUND, "10.3.0", HERE, "built by TensorRT 10.16.1.11, and this is 10.3.0"),
+        (ANY_10, "10.9.0", HERE, "built by TensorRT 10.16.1.11, and this is 10.9.0"),
+        (ANY_10, "11.4", HERE, "built by TensorRT 10.16.1.11, and this is 11.4"),
+        (
+            BOUND,
+            "10.16.1.11",
+            L4,
+            "built for NVIDIA GeForce RTX 4070 (8.9), and this is NVIDIA L4 (8.9)",
+        ),
+        (
+            SAME_KIND,
+            "10.16.1.11",
+            T4,
+            "built for NVIDIA GeForce RTX 4070 (8.9), and this is Tesla T4 (7.5)",
+        ),
+        (
+            AMPERE,
+            "10.16.1.11",
+            T4,
+            "built for Ampere GPUs and newer, and this is Tesla T4 (7.5)",
+        ),
+        (RTX, "1.7.1.116", T4, "built for Ampere GPUs and newer, and this is Tesla T4 (7.5)"),
+        (FOR_86, "1.7.1.116", L4, "built for 8.6, 12.0, and this GPU has 8.9"),
+        (
+            BOUND,
+            "10.16.1.11",
+            Gpu(HERE.name, HERE.compute_capability, "550.1", 0, False),
+            "built under driver 580, and this is 550",
+        ),
+    ],
+)
+def test_an_engine_does_not_fit(
+    record: EngineRecord, version: str | None, gpu: Gpu | None, expected: str
+) -> None:
+    assert misfit(record, version, gpu) == expected
+
+
+def test_versions_are_compared_as_numbers() -> None:
+    assert misfit(ANY_10, "10.16.1.100", HERE) == ""
+
+
+def test_the_nearest_engine_is_explained() -> None:
+    far = with_orders(made_for_4070(flavour_version="10.0.1"), optimisation_level=5)
+    key = key_of(BOUND, flavour_version="10.3.0")
+    assert why_none([far, BOUND], key) == (
+        "the engine kept for tiny fp16 320x180 was built by TensorRT 10.16.1.11, and this is 10.3.0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("orders", "expected"),
+    [
+        ({"optimisation_level": 1}, "optimisation level default, not 1"),
+        ({"workspace_mib": 1}, "workspace mib default, not 1"),
+        ({"version_compatible": True}, "version compatible off, not on"),
+        ({"compute_capabilities": ["8.9"]}, "compute capabilities none, not 8.9"),
+    ],
+)
+def test_other_options_are_named(orders: dict[str, object], expected: str) -> None:
+    key = key_of(RTX, options={**RTX.options, **orders})
+    assert differences(RTX, key) == [f"built for other options ({expected})"]
+
+
+def test_another_recipe_is_a_difference() -> None:
+    assert differences(made_up_record(builder_recipe=0), key_of(RTX)) == [
+        "built with other settings of another version of this kit"
+    ]
+
+
+def test_other_sizes_and_other_graphs_are_told_apart() -> None:
+    wider = key_of(RTX, options={**RTX.options, "profiles": ["640x360"]})
+    assert why_none([RTX], wider) == (
+        "engines of this graph are kept for 320x180, none for 640x360"
+    )
+    assert why_none([RTX], key_of(RTX, graph_sha256="1" * 64)) == "no engine of this graph is kept"
+    assert why_none([RTX], key_of(BOUND)) == "no engine of this graph is kept"
+    assert why_none([], wider) == "no engine of this graph is kept"
