@@ -142,9 +142,13 @@ class Restorer:
             cuda_graph=cuda_graph,
             on_build=on_build,
         )
-        restorer = cls(opened, frames_in_flight=frames_in_flight, clock=clock)
-        if size is not None:
-            restorer.reserve(*size)
+        try:
+            restorer = cls(opened, frames_in_flight=frames_in_flight, clock=clock)
+            if size is not None:
+                restorer.reserve(*size)
+        except BaseException:
+            opened.backend.close()
+            raise
         return restorer
 
     def reserve(self, width: int, height: int) -> None:
