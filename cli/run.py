@@ -16,7 +16,7 @@ from crispstream.core.errors import SinkError
 
 from .build_progress import BuildWatch
 from .run_checks import check_one_image, check_reports
-from .run_signals import signals_caught
+from .run_signals import Caught, signals_caught
 from .warn import warn_uncertified, watch_for_drift
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def run(
         if restorer.uncertified:
             warn_uncertified(restorer.name, restorer.precision)
         watch = watch_for_drift(restorer)
-        with building.shown(bar=not json, stop=caught.stop):
+        with building.shown(bar=not json, stop=caught.stop), _build_cancelled(caught, sink):
             restorer.reserve(frames.info.width, frames.info.height)
         output = _open_sink(sink, frames, source, overwrite=overwrite)
         with _progress(frames, limit, shown=not json) as tick:
@@ -167,6 +167,18 @@ def _open_restorer(model: str, **options: Any) -> "Restorer":  # noqa: ANN401 (t
     from crispstream.runtime.restorer import Restorer
 
     return Restorer.open(model, **options)
+
+
+@contextmanager
+def _build_cancelled(caught: Caught, sink: str) -> Iterator[None]:
+    """Leave in peace when a signal cancels the building of an engine."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not caught.signal_number:
+            raise
+        typer.echo(_stopped(caught.signal_number, 0, sink), err=True)
+        raise typer.Exit(_SIGNALLED + caught.signal_number) from None
 
 
 @contextmanager
