@@ -56,13 +56,10 @@ def run(
             "onnxruntime (CPU)."
         ),
     ] = "auto",
-    cuda_graph: Annotated[
+    no_cuda_graph: Annotated[
         bool,
-        typer.Option(
-            "--cuda-graph/--no-cuda-graph",
-            help="On TensorRT: replay each frame's work as one graph.",
-        ),
-    ] = True,
+        typer.Option("--no-cuda-graph", help="On TensorRT: enqueue frames call by call."),
+    ] = False,
     policy: Annotated[
         str, typer.Option(help="all: every frame. latest: drop what is late.")
     ] = "all",
@@ -103,7 +100,7 @@ def run(
             frames_in_flight=in_flight + _FRAMES_WITH_SINK,
             side_by_side=abreast,
             allow_uncertified=allow_uncertified,
-            cuda_graph=cuda_graph,
+            cuda_graph=not no_cuda_graph,
             on_build=building,
         )
         opened.callback(_close_loaded, loading)  # also when there is no source to open

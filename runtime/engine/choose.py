@@ -5,6 +5,7 @@ import shlex
 from crispstream.core.bundle import VERIFICATION, Bundle, Graph
 from crispstream.core.errors import BundleError, UsageError
 from crispstream.core.machine import usable_cores
+from crispstream.core.registry import did_you_mean
 
 from . import models
 
@@ -12,6 +13,8 @@ from . import models
 # cores would not divide evenly, and some would idle.
 _MANY_CORES = 8
 _SIDE_BY_SIDE_OF_MANY = 4
+
+_PRECISIONS = ("auto", "fp32", "fp16", "int8", "int8-cpu")
 
 _FASTER = {"onnxruntime": "int8-cpu", "tensorrt": "fp16", "tensorrt-rtx": "fp16"}
 """What "auto" takes on a backend instead of fp32, where it is certified."""
@@ -39,8 +42,14 @@ def choose_graph(
 
     Raises:
         BundleError: if the bundle has no such graph.
-        UsageError: if that graph is made for other backends, or is not certified.
+        UsageError: if there is no such precision, the graph is made for other backends, or it is
+            not certified.
     """
+    if precision not in _PRECISIONS:
+        raise UsageError(
+            f"there is no precision '{precision}'; {did_you_mean(precision, _PRECISIONS)}"
+            f"choose one of {', '.join(_PRECISIONS)}"
+        )
     if precision == "auto":
         graph = _automatic(bundle, backend)
     else:

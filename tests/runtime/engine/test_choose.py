@@ -173,3 +173,10 @@ def test_int8_on_the_cpu_needs_the_form_for_cpus(tmp_path: Path) -> None:
         UsageError, match="int8 graph of tiny is made for tensorrt-rtx, tensorrt, not"
     ):
         choose.choose_graph(bundle, "int8", "onnxruntime")
+
+
+@pytest.mark.parametrize(("wrong", "hint"), [("FP16", "did you mean 'fp16'"), ("tf32", "choose")])
+def test_unknown_precisions_list_those_there_are(tmp_path: Path, wrong: str, hint: str) -> None:
+    bundle = write_tiny_bundle(tmp_path / "b", tiny_graphs())
+    with pytest.raises(UsageError, match=rf"{hint}.*auto, fp32, fp16, int8, int8-cpu"):
+        choose.choose_graph(bundle, wrong, "onnxruntime")
