@@ -17,10 +17,17 @@ LINKS := PYTHONPATH=$(CURDIR)/build/links
 SOURCES := $(shell find $(STAGES) -type f -not -name '*.pyc')
 PIP_FLAGS := --disable-pip-version-check --quiet
 
-# The stamp's name carries the torch choice, so that another TORCH installs again.
-STAMP := build/venv/.installed-$(shell printf '%s' "$(TORCH)" | cksum | cut -d ' ' -f 1)
+# What the two targets for a GPU want on top; pycuda is compiled with the CUDA toolkit's nvcc.
+# With TensorRT itself, which TensorRT-RTX of EXTRAS stands in for where it can: GPU_EXTRAS=tensorrt
+GPU_EXTRAS ?= cuda
+
+# The stamps' names carry what was chosen, so that another TORCH or other EXTRAS install again.
+NUMBER_OF = $(shell printf '%s' "$(1)" | cksum | cut -d ' ' -f 1)
+STAMP := build/venv/.installed-$(call NUMBER_OF,$(TORCH) $(EXTRAS))
+GPU_STAMP := $(STAMP)-gpu-$(call NUMBER_OF,$(GPU_EXTRAS))
 ifeq ($(origin BIN),file)
 READY := $(STAMP)
+GPU_READY := $(GPU_STAMP)
 endif
 
 # Folders of these names exist: without this line make would say "up to date".
@@ -35,10 +42,10 @@ demo: build/venv-demo/.installed  ## restore the sample clip with the base insta
 test: lint types  ## lint, types, import contracts and all CPU tests
 	CUDA_VISIBLE_DEVICES= $(LINKS) $(BIN)/python -m pytest -m "not gpu"
 
-test-gpu: links $(READY)  ## the tests that need an NVIDIA GPU; no GPU is a failure
-	CRISPSTREAM_REQUIRE_GPU=1 $(LINKS) $(BIN)/python -m pytest -m gpu
+test-gpu: links $(GPU_READY)  ## the tests that need an NVIDIA GPU; no GPU is a failure
+	CRISPSTREAM_REQUIRE_GPU=1 $(LINKS) $(BIN)/python -m pytest -m gpu tests/gpu
 
-gpu-check: links $(READY)  ## build, judge and time everything on this GPU; one record in benchmarks/results
+gpu-check: links $(GPU_READY)  ## build, judge and time everything on this GPU; one record in benchmarks/results
 	$(LINKS) $(BIN)/python -m benchmarks.gpu_check
 
 lint: links $(READY)  ## style and import contracts
@@ -94,4 +101,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -rf build/setuptools build/venv/.installed-*
 	@grep -v '^torch==' constraints.txt > build/constraints.txt
 	@build/venv/bin/python -m pip install $(PIP_FLAGS) -c build/constraints.txt "$(TORCH)" -e ".[$(EXTRAS)]"
+	@touch $@
+
+$(GPU_STAMP): $(STAMP)
+	@echo "adding to build/venv: the extras $(GPU_EXTRAS) for a GPU, once"
+	@build/venv/bin/python -m pip install $(PIP_FLAGS) -c build/constraints.txt -e ".[$(GPU_EXTRAS)]"
 	@touch $@

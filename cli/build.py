@@ -2,10 +2,7 @@
 
 import json as json_text
 import re
-import shlex
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +12,7 @@ from crispstream.core.errors import EngineError, MissingExtraError, UsageError
 from crispstream.core.sizes import SizeRange
 
 from . import build_options as given
+from .build_output import file_place, output_path, tell, tell_file, tell_kept
 from .build_triton import REPOSITORY, tell_how_to_serve, triton_place, write_graph
 from .warn import say, warn_uncertified
 
@@ -22,10 +20,12 @@ if TYPE_CHECKING:
     from crispstream.core.bundle import Bundle, Graph
     from crispstream.runtime.engine.building.options import BuildOptions
     from crispstream.runtime.engine.device.gpu import Gpu
-    from crispstream.runtime.engine.obtain import Obtained
-    from crispstream.runtime.engine.store.record import EngineRecord
+    from crispstream.runtime.engine.wish import Obtained, Wish
 
-    Keep = Callable[[bytes, EngineRecord], Path]
+    from .build_output import Keep
+
+
+_ELSEWHERE = "give -o FILE, or set CRISPSTREAM_CACHE to a folder that can be written"
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,16 @@ class _Request:
     options: "BuildOptions"
     precision: str
     allow_uncertified: bool
-    output: Path | None
+    output: str | None
     triton: bool
     overwrite: bool
     rebuild: bool
     json: bool
+
+    @property
+    def repository(self) -> Path:
+        """Where a model for Triton goes."""
+        return REPOSITORY if self.output is None else output_path(self.output)
 
 
 def build(
@@ -63,47 +68,69 @@ def build(
     builder_optimization_level: given.BuilderOptimizationLevel = None,
     version_compatible_too: given.VersionCompatibleToo = False,
     hardware_compatibility_level: given.HardwareCompatibilityLevel = None,
+    fp32: given.Fp32 = False,
     fp16: given.Fp16 = False,
     bf16: given.Bf16 = False,
     int8: given.Int8 = False,
     best: given.Best = False,
+    min_shapes: given.MinShapes = None,
+    opt_shapes: given.OptShapes = None,
+    max_shapes: given.MaxShapes = None,
+    mem_pool_size: given.MemPoolSize = None,
+    onnx: given.Onnx = None,
 ) -> None:
     """Build an engine from a bundle, ahead of time, for one frame size or several."""
     from crispstream.runtime.engine.building.options import BuildOptions
     from crispstream.runtime.engine.models import find_model
 
-    given.refuse_precision_flags(fp16=fp16, bf16=bf16, int8=int8, best=best)
     if output_format not in ("engine", "triton"):
         raise UsageError(f"there is no format '{output_format}'; choose engine or triton")
-    if optimisation_level is None:
-        optimisation_level = builder_optimization_level
+    triton = output_format == "triton"
+    given.check_backend(backend, triton=triton)
+    hardware = given.one_of(
+        "--hardware-compatible",
+        hardware_compatible,
+        "--hardwareCompatibilityLevel",
+        hardware_compatibility_level,
+    )
     options = BuildOptions(
         tuple(SizeRange.parse(text) for text in size or ["320x180"]),
         tuple(_parse_capability(text) for text in compute_capability or ()),
         workspace,
-        optimisation_level,
+        given.one_of(
+            "--optimisation-level",
+            optimisation_level,
+            "--builderOptimizationLevel",
+            builder_optimization_level,
+        ),
         version_compatible or version_compatible_too,
-        given.hardware_level(hardware_compatible or hardware_compatibility_level),
+        given.hardware_level(hardware),
     )
     request = _Request(
         find_model(bundle),
         options,
         precision,
         allow_uncertified,
-        output or save_engine,
-        output_format == "triton",
+        given.one_of("--output", output, "--saveEngine", save_engine),
+        triton,
         overwrite,
         rebuild,
         json,
     )
-    if request.triton and backend == "onnxruntime":
+    if triton and backend == "onnxruntime":
         _serve_graph(request)
-    else:
-        _build_engine(request, _flavour(backend))
+        return
+    flavour = _flavour(backend)
+    if triton and (backend, flavour) == ("auto", "tensorrt-rtx"):
+        raise UsageError(
+            "--backend auto takes tensorrt-rtx here, whose engines Triton Inference Server cannot "
+            "load; choose --backend tensorrt on a machine like the server, or onnxruntime"
+        )
+    _build_engine(request, flavour)
 
 
 def _parse_capability(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,2})\.(\d)", text.strip())
+    match = re.fullmatch(r"(\d{1,2})\.(\d{1,2})", text.strip())
     if not match:
         raise UsageError(
             f"the compute capability '{text}' is not MAJOR.MINOR; give for instance 8.6"
@@ -137,37 +164,58 @@ def _gpu() -> "Gpu | str":
 
 def _build_engine(request: _Request, flavour: str) -> None:
     """Obtain and tell; what can be refused is refused before the work."""
-    from crispstream.runtime.engine.building.orders import refuse_unfit
-    from crispstream.runtime.engine.choose import choose_graph, needs_permission
-    from crispstream.runtime.engine.native import load_flavour
+    from crispstream.runtime.engine.building.orders import remark_on
+    from crispstream.runtime.engine.choose import needs_permission
 
     model = request.model
-    refuse_unfit(request.options, flavour)
-    load_flavour(flavour)
-    graph = choose_graph(model, request.precision, flavour, request.allow_uncertified)
-    keep: Keep | None
-    if request.triton:
-        repository = request.output or REPOSITORY
-        keep = triton_place(model, flavour, repository, overwrite=request.overwrite)
-    else:
-        keep = _file_place(request)  # None: the store is enough
+    graph = _checked_graph(request, flavour)
+    keep = _place(request, flavour)
+    if remark := remark_on(request.options, flavour, graph.precision):
+        say(f"note: {remark}")
     obtained = _obtained(request, flavour, graph)
     if needs_permission(model, graph):
         warn_uncertified(model.name, graph.precision)
-    path = keep(obtained.engine, obtained.record) if keep else obtained.path
+    path = keep(obtained.engine, obtained.record) if keep else _kept_at(obtained)
     if request.json:
         what = "model" if request.triton else "engine"
         facts = {"fresh": obtained.fresh, **asdict(obtained.record)}
-        typer.echo(json_text.dumps({what: None if path is None else str(path), **facts}))
+        typer.echo(json_text.dumps({what: str(path), **facts}))
         return
-    _tell(obtained)
-    _tell_where(request, obtained, path)
+    tell(obtained)
+    if request.triton:
+        tell_how_to_serve(path, version_compatible=obtained.record.options["version_compatible"])
+    elif keep:
+        tell_file(path, obtained)
+    else:
+        tell_kept(path, fresh=obtained.fresh)
+
+
+def _checked_graph(request: _Request, flavour: str) -> "Graph":
+    """Return the graph to build, once the orders are known to be possible; cheap checks first."""
+    from crispstream.runtime.engine.building.build import check_sizes
+    from crispstream.runtime.engine.building.orders import refuse_unfit, refuse_unknown_aims
+    from crispstream.runtime.engine.choose import choose_graph
+    from crispstream.runtime.engine.native import load_flavour
+
+    refuse_unfit(request.options, flavour)
+    check_sizes(request.model, request.options.profiles)
+    refuse_unknown_aims(load_flavour(flavour), request.options, flavour)
+    return choose_graph(request.model, request.precision, flavour, request.allow_uncertified)
+
+
+def _place(request: _Request, flavour: str) -> "Keep | None":
+    """Return what writes the engine, once it is sure that it may; None: the store is enough."""
+    overwrite = request.overwrite
+    if request.triton:
+        return triton_place(request.model, flavour, request.repository, overwrite=overwrite)
+    return None if request.output is None else file_place(request.output, overwrite=overwrite)
 
 
 def _obtained(request: _Request, flavour: str, graph: "Graph") -> "Obtained":
-    from crispstream.runtime.engine.obtain import Wish, obtain
+    from crispstream.runtime.engine.obtain import obtain
+    from crispstream.runtime.engine.wish import Wish
 
-    from .build_progress import build_bar
+    from .build_progress import build_bar, cancelled_by_signals
 
     gpu = _gpu()
     if isinstance(gpu, str) and flavour == "tensorrt":
@@ -183,28 +231,33 @@ def _obtained(request: _Request, flavour: str, graph: "Graph") -> "Obtained":
         allow_uncertified=request.allow_uncertified,
         on_note=lambda text: say(f"note: {text}"),
     )
+    if request.output is None and not request.triton:
+        _refuse_to_build_in_vain(wish, request)
     expected_seconds = wish.store.expected_seconds(wish.key(request.options))
-    with build_bar(shown=not request.json, expected_seconds=expected_seconds) as step:
+    with (
+        cancelled_by_signals(),
+        build_bar(shown=not request.json, expected_seconds=expected_seconds) as step,
+    ):
         return obtain(replace(wish, on_build=step), request.options, rebuild=request.rebuild)
 
 
-def _file_place(request: _Request) -> "Keep | None":
-    """Return what writes the engine to a file, once it is sure that it may; None without -o."""
-    path = request.output
-    if path is None:
-        return None
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; give the name of a file, {path / 'x.engine'}")
-    if path.exists() and not request.overwrite:
-        raise UsageError(f"{path} exists; give another name, or --overwrite to replace it")
-    return partial(_write, path)
+def _refuse_to_build_in_vain(wish: "Wish", request: _Request) -> None:
+    """Raise EngineError if an engine would have to be built and nothing could keep it."""
+    reason = wish.store.refusal()
+    if not reason:
+        return
+    if request.rebuild or wish.store.find(wish.key(request.options)).engine is None:
+        raise EngineError(
+            f"no engine can be kept in {wish.store.engines} ({reason}), so none is built; "
+            f"{_ELSEWHERE}"
+        )
 
 
-def _write(path: Path, engine: bytes, record: "EngineRecord") -> Path:
-    from crispstream.runtime.engine.store.record import write_engine
-
-    write_engine(path, engine, record)
-    return path
+def _kept_at(obtained: "Obtained") -> Path:
+    """Return where the store has an engine that was asked for without -o."""
+    if obtained.path is None:  # a note has said where it could not be kept, and why
+        raise EngineError(f"the engine was built but could not be kept; {_ELSEWHERE}")
+    return obtained.path
 
 
 def _serve_graph(request: _Request) -> None:
@@ -216,7 +269,7 @@ def _serve_graph(request: _Request) -> None:
         model,
         request.options,
         request.precision,
-        request.output or REPOSITORY,
+        request.repository,
         allow_uncertified=request.allow_uncertified,
         overwrite=request.overwrite,
     )
@@ -228,46 +281,3 @@ def _serve_graph(request: _Request) -> None:
         return
     typer.echo(f"{path}: {model.name} {graph.precision} for Triton's ONNX Runtime backend")
     tell_how_to_serve(path)
-
-
-def _tell(obtained: "Obtained") -> None:
-    record = obtained.record
-    aim = ", ".join(record.options["compute_capabilities"]) or "default GPUs"
-    seconds = f"{record.build_seconds:.1f} s"
-    when = f"built in {seconds}" if obtained.fresh else f"built at {record.built_at} in {seconds}"
-    typer.echo(
-        f"{record.bundle} {record.precision}, {record.sizes}: {record.engine_bytes / 1e6:.2f} MB, "
-        f"{when} by {record.flavour} {record.flavour_version} for {record.gpu.get('name', aim)}"
-    )
-    if record.convolutions:
-        kinds = ", ".join(f"{count} {kind.lower()}" for kind, count in record.convolutions.items())
-        typer.echo(f"convolutions by what they read: {kinds}")
-    typer.echo(f"re-check against fp32: {_recheck_text(record)}")
-
-
-def _recheck_text(record: "EngineRecord") -> str:
-    checked = record.recheck
-    if not checked:
-        return "not yet, for no GPU here can run it; done before its first frame"
-    decibels = checked["psnr_to_fp32_db"]
-    close = "equal" if decibels is None else f"{decibels:.1f} dB"
-    return f"passed on {checked['gpu']['name']} ({close}, {checked['largest_levels']} levels)"
-
-
-def _tell_where(request: _Request, obtained: "Obtained", path: Path | None) -> None:
-    if path is None:
-        return  # a note has said that it cannot be kept, and why
-    if request.triton:
-        tell_how_to_serve(path, version_compatible=obtained.record.options["version_compatible"])
-        return
-    if request.output:
-        typer.echo(f"written to {path}")
-        typer.echo(f"next, there or on the device: crispstream engines add {_quoted(path)}")
-        return
-    there = "" if obtained.fresh else " (it was there already; --rebuild builds it again)"
-    typer.echo(f"kept as {path.name}{there}")
-    typer.echo("next: crispstream engines list")
-
-
-def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))

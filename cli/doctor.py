@@ -1,5 +1,6 @@
 """`crispstream doctor`: is this machine fit to run the kit, and with what."""
 
+import itertools
 import json as json_text
 import textwrap
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +24,7 @@ def doctor(
 ) -> None:
     """Look at this machine: driver, GPU, libraries, clocks, folders; and how to mend what is wrong.
 
-    The exit code is 1 if there is a problem. A note is none: a machine without a GPU is fine.
+    The exit code is 1 if there is a problem; notes, as of a machine without a GPU, do not count.
     """
     from crispstream.runtime.doctor.examine import examine
     from crispstream.runtime.doctor.machine import Machine
@@ -73,8 +74,8 @@ def _row(console: "Console", word: str, topic: str, seen: str) -> None:
 
 def _fixes(examination: "Examination") -> dict[str, str]:
     """Return each line to type, in the order to type them in, with what it is for."""
-    names = [backend.name for backend in examination.backends]
-    better = examination.backends[: names.index(examination.runs_with.name)]
+    runs_with = examination.runs_with.name
+    better = itertools.takewhile(lambda found: found.name != runs_with, examination.backends)
     found = [
         (finding.fix, f"{finding.topic} ({finding.state})") for finding in examination.findings
     ]

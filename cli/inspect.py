@@ -67,12 +67,12 @@ def inspect(
 
 def _facts(thing: str, size: tuple[int, int]) -> Facts:
     path = Path(thing)
-    if not path.is_file():
-        return _bundle_facts(thing)
     try:
+        if not path.is_file():  # fails for a name that is too long
+            return _bundle_facts(thing)
         return _graph_facts(path, size) if path.suffix == ".onnx" else _engine_facts(path)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}; check the file") from error
+        raise UsageError(f"{path} cannot be read: {error.strerror}; check the path") from error
 
 
 def _bundle_facts(thing: str) -> Facts:
@@ -254,8 +254,14 @@ def _graph_tables(facts: Facts) -> Iterator["Table"]:
 
 def _engine_tables(facts: Facts) -> Iterator["Table"]:
     hidden = {"kind", "path", "schema"}
-    rows = {key.replace("_", " "): value for key, value in facts.items() if key not in hidden}
-    yield _table(f"engine {facts['path']}", rows)
+    shown = {key: value for key, value in facts.items() if key not in hidden}
+    if shown.get("recheck") == {}:
+        shown["recheck"] = "not run"
+    # A group without entries would be left out; nothing in it is a fact, too.
+    filled = {key: "none" if value == {} else value for key, value in shown.items()}
+    yield _table(
+        f"engine {facts['path']}", {key.replace("_", " "): value for key, value in _flat(filled)}
+    )
 
 
 _TABLES = {"bundle": _bundle_tables, "graph": _graph_tables, "engine": _engine_tables}

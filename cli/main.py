@@ -94,6 +94,16 @@ def _sentence(error: CrispstreamError) -> str:
     return text if not native_log or native_log in text else f"{text}\n{native_log}"
 
 
+def _package_of(error: ImportError) -> str:
+    """Return the package whose import failed: what the error names, else where it was raised."""
+    name, trace = error.name or "", error.__traceback__
+    while trace is not None:
+        if not error.name:
+            name = str(trace.tb_frame.f_globals.get("__name__", ""))
+        trace = trace.tb_next
+    return name.partition(".")[0]
+
+
 def _exit_code(arguments: Sequence[str] | None) -> int:
     """Run the command line and turn the kit's own errors into a sentence and a code."""
     try:
@@ -109,6 +119,13 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         if os.environ.get("CRISPSTREAM_DEBUG") == "1":
             raise
         typer.echo(f"error: {str(error) or 'not enough memory'}", err=True)
+        return 1
+    except ImportError as error:
+        package = _package_of(error)
+        if os.environ.get("CRISPSTREAM_DEBUG") == "1" or package == "crispstream":  # our own fault
+            raise
+        said = (str(error).strip().splitlines() or ["it does not say why"])[0]
+        typer.echo(f"error: {package} cannot be loaded ({said}); see crispstream doctor", err=True)
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -87,7 +87,8 @@ def run(
 
     check_policy(policy)
     check_reports(report, html, source, sink)
-    abreast, in_flight = _abreast_and_in_flight(policy, backend, threads)
+    computed = backend if model != "bicubic" else "onnxruntime"
+    abreast, in_flight = _abreast_and_in_flight(policy, computed, threads)
     building = BuildWatch()
     with signals_caught() as caught, ThreadPoolExecutor(1) as pool, ExitStack() as opened:
         # Loading the model and opening the source take as long as each other: side by side.

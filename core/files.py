@@ -39,11 +39,18 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp's 0600 would hide the file from other users
+        temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would hide it from other users
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _umask() -> int:
+    """Return which permissions new files shall not have."""
+    mask = os.umask(0o077)  # it can only be read by setting it: narrow, for other threads' sake
+    os.umask(mask)
+    return mask
 
 
 def write_json_atomically(path: Path, content: object) -> None:
@@ -82,7 +89,7 @@ def write_folder_atomically(directory: Path, files: Mapping[str, bytes]) -> None
             target = temporary / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-        temporary.chmod(0o755)  # mkdtemp's 0700 would hide the folder from other users
+        temporary.chmod(0o777 & ~_umask())  # mkdtemp's 0700 would hide it from other users
         if directory.exists():
             directory.rename(temporary / ".replaced")
         temporary.rename(directory)

@@ -3,7 +3,6 @@
 Shape letters: H height, W width, C channels in BGR order. Sizes are in pixels.
 """
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -69,6 +68,9 @@ def pad_reflect(frame_hwc: Bytes, out: Bytes) -> None:
     Raises:
         FrameError: if the frame is larger than `out` or has other channels.
     """
+    # Here and not above: where OpenCV is broken, the doctor still has to start, and to say so.
+    import cv2
+
     height, width, channels = frame_hwc.shape
     rows, cols = out.shape[0] - height, out.shape[1] - width
     if rows < 0 or cols < 0 or channels != out.shape[2]:

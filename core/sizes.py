@@ -8,6 +8,9 @@ from .errors import UsageError
 Size = tuple[int, int]
 """(width, height) in pixels."""
 
+LONGEST_SIDE_PX = 16384
+"""No camera is wider; four times as much is what image formats can hold (JPEG: 65535)."""
+
 
 def parse_size(text: str) -> Size:
     """Return (width, height) of a size in pixels.
@@ -16,14 +19,20 @@ def parse_size(text: str) -> Size:
     (320, 180)
 
     Raises:
-        UsageError: if the text is not WIDTHxHEIGHT.
+        UsageError: if the text is not WIDTHxHEIGHT, or a side is longer than LONGEST_SIDE_PX.
     """
-    match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text.strip().lower())
+    match = re.fullmatch(r"([1-9]\d{0,8})x([1-9]\d{0,8})", text.strip().lower())
     if not match:
         raise UsageError(
             f"the size '{text}' is not WIDTHxHEIGHT in pixels; give for instance 320x180"
         )
-    return int(match[1]), int(match[2])
+    width, height = int(match[1]), int(match[2])
+    if max(width, height) > LONGEST_SIDE_PX:
+        raise UsageError(
+            f"the size {width}x{height} has a side of more than {LONGEST_SIDE_PX} pixels; "
+            "give the size of the frames before they are enlarged"
+        )
+    return width, height
 
 
 def size_text(size: Size) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from crispstream.cli.build import build
 from crispstream.cli.doctor import doctor
 from crispstream.cli.run import run
 
@@ -27,6 +28,7 @@ UNIT = DEPLOY / "crispstream.service"
 PROGRAM = "/opt/crispstream/bin/crispstream"
 
 app = typer.Typer()
+app.command()(build)
 app.command()(run)
 app.command()(doctor)
 
@@ -171,6 +173,18 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     complaints = [line for line in done.stderr.splitlines() if UNIT.name in line]
     assert (done.returncode, complaints) == (0, []), done.stderr
+
+
+def test_a_service_is_installed_and_prepared_as_the_images_are() -> None:
+    page = (DEPLOY / "README.md").read_text(encoding="utf-8")
+    (install,) = re.findall(r"^sudo .*/pip install .*$", page, re.MULTILINE)
+    assert '".[cuda]" "cuda-bindings==12.*"' in install
+    unit = settings(UNIT)
+    prefix = f"sudo -u {unit['User'][0]} env {unit['Environment'][-1]}"
+    for name in (DEPLOY / "README.md", ROOT / "docs/jetson.md"):
+        text = name.read_text(encoding="utf-8").replace("\\\n", " ")
+        (ahead,) = re.findall(rf"^{re.escape(prefix)} +{PROGRAM} (build .*)$", text, re.MULTILINE)
+        parse_command(shlex.split(ahead))
 
 
 def test_the_page_names_every_file_and_commands_that_exist() -> None:

@@ -3,14 +3,15 @@
 One command for a machine with an NVIDIA GPU, done within 8 minutes. It writes one record to
 results/; docs/gpu-check.md says what is in it. What cannot run here stands there with the reason.
 
-    python -m benchmarks.gpu_check
-    python -m benchmarks.gpu_check --dry-run --output /tmp/dry.json    # the check itself, on a CPU
+    make gpu-check
+    build/venv/bin/python -m benchmarks.gpu_check --dry-run --output dry.json    # tried on a CPU
 
 Exit code 0 if all that could run is accurate, 1 if not, 2 if there is no GPU.
 """
 
 import argparse
 import logging
+import math
 import os
 import sys
 import tempfile
@@ -31,7 +32,7 @@ from benchmarks.gpu_check.timing import Pace
 from crispstream.core.errors import CrispstreamError
 from crispstream.core.files import write_json_atomically
 from crispstream.core.sizes import SizeRange, parse_size, size_text
-from crispstream.runtime.engine.available import THIS_MACHINE, Probes
+from crispstream.runtime.engine.available import THIS_MACHINE, Probes, said_and_fix
 from crispstream.runtime.engine.building.build import check_sizes
 from crispstream.runtime.engine.device.gpu import Gpu
 from crispstream.runtime.engine.models import find_model, shipped_names
@@ -40,6 +41,7 @@ from crispstream.runtime.measure.host import host_facts
 if TYPE_CHECKING:
     from benchmarks.gpu_check.roofs import Roofs
 
+PROGRAM = "python -m benchmarks.gpu_check"
 DRY_PACE = Pace(rounds=2, burst_seconds=0.0, warm_seconds=0.0)
 
 
@@ -137,8 +139,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     gpu = None if order.dry_run else gpu_facts()
     if isinstance(gpu, str):
-        print(f"no GPU to check: {gpu}", file=sys.stderr)
-        print("to see that the check itself works: --dry-run --output FILE", file=sys.stderr)
+        said, _ = said_and_fix(gpu)  # the way out is for who runs models
+        print(f"no GPU to check: {said}; crispstream doctor tells what to do", file=sys.stderr)
+        dry_run = f"{PROGRAM} --dry-run --output dry.json"
+        print(f"to see that the check itself works: {dry_run}", file=sys.stderr)
         return 2
     record = check(order, gpu, output := chosen.output or _place(gpu))
     wrong_form = faults(record.content())
@@ -154,13 +158,41 @@ def _place(gpu: dict[str, Any] | None) -> Path:
 
 
 def _chosen(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=Order.minutes, help="end after so many")
-    parser.add_argument("--size", default=size_text(Order.size), help="of the frames")
-    parser.add_argument("--models", nargs="+", default=Order.models, choices=shipped_names())
-    parser.add_argument("--output", type=Path, help="the record; default: results/, by GPU")
-    parser.add_argument("--dry-run", action="store_true", help="try the check itself, on the CPU")
+    about = (__doc__ or "").splitlines()[0]
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=about)
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=Order.minutes,
+        help="Begin nothing new after so many minutes (default: %(default)s).",
+    )
+    parser.add_argument(
+        "--size",
+        metavar="WIDTHxHEIGHT",
+        default=size_text(Order.size),
+        help="Size of the frames in pixels (default: %(default)s).",
+    )
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        default=Order.models,
+        choices=shipped_names(),
+        help=f"Models to check, in this order (default: {' '.join(Order.models)}).",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help=f"Where the record goes (default: benchmarks/results/{BENCHMARK}-GPU.json).",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="Try the check itself on the CPU; its figures mean nothing. Needs --output.",
+    )
     chosen = parser.parse_args(arguments)
+    if not 0 < chosen.minutes < math.inf:
+        parser.error(f"--minutes is {chosen.minutes:g}; give a number above 0")
     inside = chosen.output and chosen.output.resolve().is_relative_to(RESULTS)
     if chosen.dry_run and (inside or not chosen.output):
         parser.error("a dry run measures nothing: name a file outside of results/ with --output")

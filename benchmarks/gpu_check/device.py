@@ -31,9 +31,11 @@ def gpu_facts(probes: Probes = THIS_MACHINE) -> dict[str, Any] | str:
     """
     found = probes.find_gpu()
     if isinstance(found, Gpu):
-        return {**found.as_json(), "memory_mib": found.memory_bytes >> 20}
-    told = tried(_told_by_torch)
-    return told if isinstance(told, dict) else found
+        told = found.as_json()
+        facts = {name: told[name] for name in ("name", "compute_capability", "driver")}
+        return {**facts, "memory_mib": found.memory_bytes >> 20}
+    by_torch = tried(_told_by_torch)
+    return by_torch if isinstance(by_torch, dict) else found
 
 
 def _told_by_torch() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Engines of the GPU check whose frames stay on the GPU, in PyTorch's lanes.
 
-The kit's pipeline is gone round on purpose: this is what an engine alone can do, in the same lines
+The kit's pipeline is left out on purpose: this is what an engine alone can do, in the same lines
 and by the same events as PyTorch's own forms of the network.
 """
 

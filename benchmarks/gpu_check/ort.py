@@ -12,7 +12,7 @@ from benchmarks.gpu_check.record import Row
 from benchmarks.gpu_check.timing import Variant
 from crispstream.core.bundle import Bundle
 from crispstream.core.pixels import SCALE, Bytes
-from crispstream.runtime.engine.backends.onnxruntime import OnnxRuntimeBackend
+from crispstream.runtime.engine.backends.onnxruntime import PROVIDERS, OnnxRuntimeBackend
 
 
 def onnxruntime_backend(bundle: Bundle, runs_on: str, precision: str) -> OnnxRuntimeBackend:
@@ -50,7 +50,7 @@ class _Resident:
         height, width, _ = frame_hwc.shape
         large = (1, SCALE * height, SCALE * width, 3)
         data = bundle.graph_bytes(bundle.graph(precision))
-        self._session = ort.InferenceSession(data, providers=["CUDAExecutionProvider"])
+        self._session = ort.InferenceSession(data, providers=PROVIDERS["cuda"])
         self._binding = self._session.io_binding()
         frame = ort.OrtValue.ortvalue_from_numpy(frame_hwc[None], "cuda", 0)
         restored = ort.OrtValue.ortvalue_from_shape_and_type(large, np.uint8, "cuda", 0)

@@ -1,7 +1,8 @@
 """The record of the GPU check as text: what was measured, and what was not and why."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from benchmarks.gpu_check.record import TABLES, Key, Record, Row
 
@@ -18,7 +19,15 @@ def _head(record: Record) -> Iterator[str]:
         gpu = record.facts["gpu"]
         yield f"{gpu['name']}, driver {gpu['driver']}"
     yield f"engines: {' '.join(record.facts['engine'].values())}"
-    yield f"roofs: {record.facts['roofs']}"
+    yield f"roofs: {_roofs(record.facts['roofs'])}"
+
+
+def _roofs(told: Mapping[str, Any]) -> str:
+    if "not_run" in told:
+        return f"not measured, {told['not_run']}"
+    (figures,) = told.values()
+    product, copy = figures["fp16_tflops"], figures["copy_gb_per_second"]
+    return f"{product:.4g} TFLOP/s in fp16, {copy:.4g} GB/s copied"
 
 
 def _tables(record: Record) -> Iterator[str]:

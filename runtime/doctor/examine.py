@@ -12,6 +12,9 @@ from .machine import Machine
 SCHEMA = 1
 """Of the JSON form; a change that breaks readers raises it."""
 
+NOTHING = "nothing"
+"""What models run with where not even ONNX Runtime can be loaded."""
+
 Check = Callable[[Machine], Iterator[Finding]]
 
 CHECKS: tuple[tuple[str, Check], ...] = (
@@ -46,6 +49,7 @@ class Examination(NamedTuple):
     backends: Sequence[Candidate]
     """Every backend, judged; better ones first."""
     runs_with: Choice
+    """Its name is NOTHING where no backend can run."""
     version: str | None
     """Of the kit; None where it runs from a source folder."""
 
@@ -59,7 +63,8 @@ class Examination(NamedTuple):
 
         - schema: version of this form, and crispstream: that of the kit, or null.
         - problems: their number; the exit code is 1 unless it is 0.
-        - runs_with: name and reason of the backend that "auto" takes.
+        - runs_with: name and reason of the backend that "auto" takes; the name is "nothing" where
+          none can run.
         - backends: name, usable, why and fix of each, better ones first.
         - findings: topic, state (fine, note or problem), seen and fix of each; fix is "" where
           there is nothing to type.
@@ -77,12 +82,16 @@ class Examination(NamedTuple):
 def examine(machine: Machine, checks: Sequence[tuple[str, Check]] = CHECKS) -> Examination:
     """Run every check; one that fails is a finding itself."""
     findings = [found for topic, check in checks for found in _guarded(topic, check, machine)]
-    return Examination(
-        findings,
-        candidates(machine.probes),
-        choose_backend("auto", machine.probes),
-        machine.version_of("crispstream"),
-    )
+    backends = candidates(machine.probes)
+    runs_with = _runs_with(machine, backends)
+    return Examination(findings, backends, runs_with, machine.version_of("crispstream"))
+
+
+def _runs_with(machine: Machine, backends: Sequence[Candidate]) -> Choice:
+    """What "auto" takes is not tried out there; here it has been."""
+    choice = choose_backend("auto", machine.probes)
+    taken = next(backend for backend in backends if backend.name == choice.name)
+    return choice if taken.usable else Choice(NOTHING, f"{NOTHING}: {taken.why}")
 
 
 def _guarded(topic: str, check: Check, machine: Machine) -> list[Finding]:

@@ -4,7 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from crispstream.core.errors import CrispstreamError
-from crispstream.runtime.engine.available import candidates, said_and_fix
+from crispstream.runtime.engine.available import (
+    MEND_ONNXRUNTIME,
+    candidates,
+    first_line,
+    said_and_fix,
+)
 from crispstream.runtime.engine.device.gpu import Gpu
 from crispstream.runtime.engine.native import FLAVOURS
 
@@ -129,7 +134,7 @@ def onnxruntime(machine: Machine) -> Iterator[Finding]:
         module = machine.load("onnxruntime")
         providers = module.get_available_providers()
     except Exception as error:  # noqa: BLE001 (a broken library may raise anything)
-        yield _broken("ONNX Runtime", error, "pip install --force-reinstall onnxruntime")
+        yield _broken("ONNX Runtime", error, MEND_ONNXRUNTIME)
         return
     kinds = [name.removesuffix("ExecutionProvider") for name in providers if name != _REMOTE]
     yield Finding("ONNX Runtime", "fine", f"{module.__version__} on {', '.join(kinds)}")
@@ -204,5 +209,4 @@ def _doubled(
 
 
 def _broken(topic: str, error: Exception, fix: str) -> Finding:
-    first_line = (str(error).splitlines() or [""])[0]
-    return Finding(topic, "problem", f"cannot be loaded: {first_line or type(error).__name__}", fix)
+    return Finding(topic, "problem", f"cannot be loaded: {first_line(error)}", fix)

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import import_module, metadata
 from pathlib import Path
@@ -23,6 +23,7 @@ from crispstream.runtime.engine.available import THIS_MACHINE, Probes
 from crispstream.runtime.engine.device.gpu import Gpu
 from crispstream.runtime.engine.device.pinned import open_libcuda
 from crispstream.runtime.engine.native import FLAVOURS
+from crispstream.runtime.engine.store.entries import entries_in
 from crispstream.runtime.engine.store.places import cache_folder
 
 _PROGRAM_SECONDS = 5.0
@@ -132,9 +133,15 @@ class Machine:
         return usable_cores(), os.cpu_count() or 1
 
     def may_write(self, folder: str) -> bool:
-        """Return whether files may be made in a folder, or it in the nearest that exists."""
-        there = _nearest(folder)
-        return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+        """Return whether files can be made in a folder, or it in the nearest that exists.
+
+        It is tried: permissions tell nothing to root, and a disk may be mounted read-only.
+        """
+        try:
+            tempfile.TemporaryFile(dir=_nearest(folder)).close()
+        except OSError:
+            return False
+        return True
 
     def free_bytes(self, folder: str) -> int:
         """Return the free space of the disk that has a folder, or will have it."""
@@ -143,6 +150,15 @@ class Machine:
     def sizes_of(self, pattern: str) -> Sequence[int]:
         """Return the sizes in bytes of the files that match an absolute pattern."""
         return [Path(path).stat().st_size for path in self.glob(pattern)]
+
+    def damaged_engines(self, cache_folder: str) -> Mapping[str, str]:
+        """Return the names of kept engines that are damaged, and what is wrong with each.
+
+        Their hashes are not checked, which would take reading all of them.
+        """
+        cache = Path(cache_folder)
+        entries = entries_in(cache / "engines", cache / "runtime", hashed=False)
+        return {entry.name: entry.damage for entry in entries if entry.damage}
 
     @property
     def in_container(self) -> bool:
@@ -160,6 +176,13 @@ class Machine:
 def _nearest(folder: str) -> Path:
     """Return the folder, or the nearest above it that exists."""
     there = Path(folder).absolute()
-    while not there.exists() and there != there.parent:
+    while not _is_there(there) and there != there.parent:
         there = there.parent
     return there
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:  # of a folder above it
+        return False

@@ -18,7 +18,7 @@ from crispstream.core.errors import EngineError, UsageError
 
 from .device.gpu import Gpu, find_gpu
 from .device.pinned import open_libcuda
-from .native import FLAVOURS, load_flavour
+from .native import FLAVOURS, load_flavour, meant
 
 CPU, CUDA = "onnxruntime", "onnxruntime-cuda"
 BACKENDS = (*FLAVOURS, CUDA, CPU)
@@ -27,6 +27,9 @@ BACKENDS = (*FLAVOURS, CUDA, CPU)
 _CUDA_PROVIDER = "CUDAExecutionProvider"
 _SWAP_ONNXRUNTIME = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
 """Both packages bring the module onnxruntime, and removing one of them breaks the other."""
+MEND_ONNXRUNTIME = "pip install --force-reinstall onnxruntime"
+BROKEN: tuple[type[Exception], ...] = (ImportError, OSError, RuntimeError, AttributeError)
+"""What importing a library raises that is broken, or does not fit those that it needs."""
 
 # Turing has no INT8 kernels in TensorRT-RTX: its layer table shows the convolutions in half.
 _TURING = (7, 5)
@@ -108,8 +111,10 @@ def choose_backend(wanted: str, probes: Probes = THIS_MACHINE) -> Choice:
     if wanted == "auto":
         return _best(probes)
     if wanted not in BACKENDS:
+        known = ("auto", *BACKENDS)
         raise UsageError(
-            f"there is no backend '{wanted}'; choose one of {', '.join(('auto', *BACKENDS))}"
+            f"there is no backend '{wanted}'; {meant(wanted, known)}"
+            f"choose one of {', '.join(known)}"
         )
     found = _judge(wanted, "" if wanted == CPU else probes.find_gpu(), probes)
     if not found.usable:
@@ -119,9 +124,13 @@ def choose_backend(wanted: str, probes: Probes = THIS_MACHINE) -> Choice:
 
 
 def candidates(probes: Probes = THIS_MACHINE) -> list[Candidate]:
-    """Return every backend, judged; better ones first."""
+    """Return every backend, judged; better ones first.
+
+    ONNX Runtime is imported for it, which `choose_backend` leaves to who runs a model.
+    """
     gpu = probes.find_gpu()
-    return [_judge(name, gpu, probes) for name in BACKENDS]
+    faster = [_judge(name, gpu, probes) for name in BACKENDS if name != CPU]
+    return [*faster, _judge_cpu(probes)]
 
 
 def _best(probes: Probes) -> Choice:
@@ -182,17 +191,38 @@ def _judge_cuda(gpu: Gpu | str, probes: Probes) -> Candidate:
     # It needs the driver, but none of the packages that find_gpu needs to describe the GPU.
     if isinstance(gpu, str) and not probes.driver_starts():
         return _no_gpu(CUDA, gpu, probes)
-    try:
-        providers = probes.onnxruntime_providers()
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:
-        return Candidate(
-            CUDA, False, f"onnxruntime cannot be imported ({error})", _SWAP_ONNXRUNTIME
-        )
+    providers = _providers(probes)
+    if isinstance(providers, str):
+        return Candidate(CUDA, False, providers, _SWAP_ONNXRUNTIME)
     if _CUDA_PROVIDER not in providers:
         made_for_it = "install the onnxruntime-gpu that is made for this JetPack"
         fix = made_for_it if probes.is_jetson() else _SWAP_ONNXRUNTIME
         return Candidate(CUDA, False, f"this ONNX Runtime has no {_CUDA_PROVIDER}", fix)
     return Candidate(CUDA, True, f"{CUDA} on {gpu.name if isinstance(gpu, Gpu) else 'the GPU'}")
+
+
+def _judge_cpu(probes: Probes) -> Candidate:
+    providers = _providers(probes)
+    if isinstance(providers, str):
+        return Candidate(CPU, False, providers, MEND_ONNXRUNTIME)
+    return _judge(CPU, "", probes)
+
+
+def _providers(probes: Probes) -> Sequence[str] | str:
+    """Return what ONNX Runtime can compute on, or why it cannot be imported."""
+    try:
+        return list(probes.onnxruntime_providers())
+    except BROKEN as error:
+        return f"onnxruntime cannot be loaded ({first_line(error)})"
+
+
+def first_line(error: Exception) -> str:
+    r"""Return the first line of what an error says, or its kind if it says nothing.
+
+    >>> first_line(ImportError("no libGL.so.1\nand more")), first_line(RuntimeError())
+    ('no libGL.so.1', 'RuntimeError')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _no_gpu(name: str, sentence: str, probes: Probes) -> Candidate:

@@ -1,5 +1,6 @@
 """Names and paths to bundles."""
 
+import shlex
 from pathlib import Path
 
 from crispstream.core.bundle import Bundle
@@ -32,6 +33,11 @@ def find_model(name_or_path: str | Path) -> Bundle:
         return Bundle.load(BUNDLES / text)
     if path.is_dir():
         return Bundle.load(path)
+    if path.exists() and path.suffix == ".engine":
+        raise UsageError(
+            f"{path} is an engine; keep it with: crispstream engines add {shlex.quote(text)}, and "
+            "then give the name or the bundle of the model that it was built from"
+        )
     if path.exists():
         raise UsageError(
             f"{path} is a file; a bundle is a folder with a bundle.json, "

@@ -6,14 +6,15 @@ versions.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from crispstream.core.errors import EngineError, UsageError
+from crispstream.core.errors import EngineError, MissingExtraError, UsageError
 from crispstream.core.optional import require
+from crispstream.core.registry import did_you_mean
 
 FLAVOURS = {"tensorrt": ("tensorrt", "tensorrt"), "tensorrt-rtx": ("tensorrt_rtx", "rtx")}
 """Flavour -> the Python module, and the extra that brings it. Better ones first."""
@@ -22,6 +23,15 @@ _REINSTALL = {
     "tensorrt": 'install it again with: pip install "crispstream[tensorrt]"',
     "tensorrt-rtx": 'install it again with: pip install "crispstream[rtx]"',
 }
+
+_SHORT = {
+    "cpu": "onnxruntime",
+    "cuda": "onnxruntime-cuda",
+    "ort": "onnxruntime",
+    "rtx": "tensorrt-rtx",
+    "trt": "tensorrt",
+}
+"""What backends are called elsewhere, too far from their names for a guess by letters."""
 
 
 @dataclass(slots=True)
@@ -49,26 +59,57 @@ def load_flavour(flavour: str) -> ModuleType:
     Raises:
         UsageError: if the flavour is unknown.
         MissingExtraError: if the package is not installed.
-        EngineError: if it lacks its libraries, or is older than TensorRT 10.
+        EngineError: if it lacks its libraries, is older than TensorRT 10, or is somebody else's.
     """
     if flavour not in FLAVOURS:
+        known = ("auto", *FLAVOURS)
         raise UsageError(
-            f"no engine can be built for '{flavour}'; choose one of {', '.join(FLAVOURS)}"
+            f"no engine can be built for '{flavour}'; {meant(flavour, known)}"
+            f"choose one of {', '.join(known)}"
         )
+    module, extra = FLAVOURS[flavour]
     try:
-        trt = require(*FLAVOURS[flavour])
+        trt = require(module, extra)
     except (ImportError, OSError, RuntimeError) as error:
         raise EngineError(
             f"{flavour} is installed, but its libraries cannot be loaded ({error}); "
             f"{_REINSTALL[flavour]}",
             str(error),
         ) from error
+    _refuse_what_only_has_the_name(trt, module, extra)
     if not hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
         raise EngineError(
             f"TensorRT {trt.__version__} cannot build strongly typed networks, where the graph "
             "alone decides the precision; install TensorRT 10.0 or newer"
         )
     return trt
+
+
+def _refuse_what_only_has_the_name(trt: ModuleType, module: str, extra: str) -> None:
+    """Refuse a folder or a file of this name that Python has found in place of the library."""
+    if hasattr(trt, "NetworkDefinitionCreationFlag"):
+        return
+    if getattr(trt, "__file__", None) is None:  # a folder without __init__.py is a package too
+        raise MissingExtraError(
+            f"this needs the Python package '{module}', which is not installed (the folder "
+            f"{next(iter(trt.__path__), module)} only has its name); "
+            f'install it with: pip install "crispstream[{extra}]"'
+        )
+    raise EngineError(
+        f"the Python package '{module}' at {trt.__file__} is not NVIDIA's; rename it, or start "
+        "from another folder"
+    )
+
+
+def meant(name: str, known: Sequence[str]) -> str:
+    """Return a question with the backend that a wrong name stands for, "" where none is near.
+
+    >>> meant("tensorrt_rtx", ["auto", "tensorrt", "tensorrt-rtx"]), meant("coreml", ["auto"])
+    ("did you mean 'tensorrt-rtx'? ", '')
+    >>> meant("trt", ["auto", "tensorrt", "tensorrt-rtx"])
+    "did you mean 'tensorrt'? "
+    """
+    return did_you_mean(_SHORT.get(name.strip().lower(), name.strip()), known)
 
 
 def logger_of(trt: ModuleType, flavour: str) -> Any:  # noqa: ANN401 (class made at run time)

@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 from crispstream.core.bundle import Bundle, Graph
 from crispstream.core.errors import EngineError, UsageError
 
-from .available import CPU, CUDA, Choice, choose_backend
+from .available import (
+    BROKEN,
+    CPU,
+    CUDA,
+    MEND_ONNXRUNTIME,
+    Choice,
+    choose_backend,
+    first_line,
+)
 from .backends.base import Backend
 from .backends.bicubic import BicubicBackend
 from .building.monitor import Progress
@@ -63,9 +71,9 @@ def open_model(
     try:
         return start(choice, *how)
     except EngineError as error:
-        if (backend, choice.name) != ("auto", CUDA):
+        if backend != "auto" or choice.name == CPU:
             raise
-        # Its libraries are looked for only when it starts: cuDNN is often missing.
+        # Some of what a GPU needs shows only at the start: its memory, or cuDNN.
         return start(Choice(CPU, f"onnxruntime on the CPU: {error}"), *how)
 
 
@@ -98,8 +106,13 @@ def _started(
 def _onnxruntime(
     bundle: Bundle, graph: Graph, name: str, threads: int | None, side_by_side: int
 ) -> Backend:
-    from .backends.onnxruntime import OnnxRuntimeBackend  # 0.1 s: only who runs a model pays
-
+    try:
+        from .backends.onnxruntime import OnnxRuntimeBackend  # 0.1 s: only who runs a model pays
+    except BROKEN as error:
+        raise EngineError(
+            f"onnxruntime cannot be loaded ({first_line(error)}); install it again with: "
+            f"{MEND_ONNXRUNTIME}; crispstream doctor shows what else is wrong"
+        ) from error
     return OnnxRuntimeBackend(
         bundle.graph_bytes(graph),
         precision=graph.precision,
@@ -114,7 +127,8 @@ def _tensorrt(
     bundle: Bundle, graph: Graph, flavour: str, cuda_graph: bool, on_build: Progress | None
 ) -> Backend:
     from .backends.tensorrt.backend import TensorRTBackend
-    from .obtain import EngineSource, Wish
+    from .obtain import EngineSource
+    from .wish import Wish
 
     gpu = find_gpu()
     if isinstance(gpu, str):

@@ -47,10 +47,15 @@ def bundle(tmp_path: Path) -> Path:
 
 @needs_rtx
 def test_builds_a_file_and_names_the_next_command(bundle: Path, tmp_path: Path) -> None:
-    output = tmp_path / "my engines" / "a.engine"
+    output = tmp_path / "engines" / "my a.engine"
     stdout = run(bundle, "--precision", "fp32", "--size", "64x48", "-o", output)
     assert "MB, built in" in stdout
-    assert f"next, there or on the device: crispstream engines add '{output}'" in stdout
+    lines = stdout.splitlines()
+    assert "for Ampere (8.0) and newer" in lines[0]
+    assert f"written to {output} and my a.engine.json" in lines
+    assert any(line.startswith("also kept here as tiny.fp32.64x48.tensorrt-rtx-") for line in lines)
+    command = "crispstream engines add 'my a.engine'"
+    assert lines[-1] == f"on the device: copy both files there, then: {command}"
     record = read_engine(output)[1]
     assert record is not None
     assert (record.precision, record.sizes) == ("fp32", "64x48")
@@ -115,6 +120,29 @@ def test_a_certified_graph_is_built_without_one(bundle: Path, tmp_path: Path) ->
         (("--builderOptimizationLevel", "6"), "give 0 to 5"),
         (("--workspace", "0"), "give 1 or more"),
         (("--hardware-compatible", "all"), "choose one of none, ampere"),
+        (("--fp32",), "precision lives in the graph: use --precision fp32"),
+        (("--minShapes", "x:1x2"), "use --size WIDTHxHEIGHT or SMALLEST:BEST:LARGEST"),
+        (("--optShapes", "x:1x2"), "use --size WIDTHxHEIGHT or SMALLEST:BEST:LARGEST"),
+        (("--maxShapes", "x:1x2"), "use --size WIDTHxHEIGHT or SMALLEST:BEST:LARGEST"),
+        (("--memPoolSize", "workspace:64"), "use --workspace MIB"),
+        (("--onnx", "net.onnx"), "give a shipped name or a bundle's path"),
+        (("--optimization-level", "6"), "give 0 to 5"),
+        (("--optimization-level", "2", "--optimisation-level", "1"), "mean the same"),
+        (("--saveEngine", "b.engine"), "--output and --saveEngine mean the same"),
+        (
+            ("--hardware-compatible", "none", "--hardwareCompatibilityLevel", "none"),
+            "mean the same; give one",
+        ),
+        (("--size", "100000x180"), "more than 16384 pixels"),
+        (("--backend", "TensorRT-RTX"), "did you mean 'tensorrt-rtx'"),
+        (("--backend", "tensorrt_rtx"), "did you mean 'tensorrt-rtx'"),
+        (("--backend", "rtx"), "did you mean 'tensorrt-rtx'"),
+        (("--backend", "trt"), r"did you mean 'tensorrt'\? choose one of auto, tensorrt, ten"),
+        (("--backend", "tens", "--format", "triton"), "tensorrt-rtx, onnxruntime$"),
+        (
+            ("--backend", "tensorrt", "--compute-capability", "8.6"),
+            "cannot aim at 8.6; leave out the compute capability",
+        ),
         (("--fp16",), "precision lives in the graph: use --precision fp16"),
         (("--int8",), "precision lives in the graph: use --precision int8"),
         (("--best",), "precision lives in the graph: use --precision auto"),
@@ -221,12 +249,12 @@ def test_what_was_given_up_for_memory_is_told_on_standard_error(
     monkeypatch.setattr(build_module, "build_engine", fake_build)
     words = [str(bundle), *RTX, "--size", "64x48", "-o", str(tmp_path / "a.engine"), "--json"]
     result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.stderr == "note: out of memory; trying again at optimisation level 2\n"
     told = "out of memory: built at optimisation level 2"
-    assert result.stderr == f"note: {told}\n"
     assert json.loads(result.stdout)["retries"] == [told]
 
 
-GPU = Gpu("NVIDIA L4", (8, 9), "CUDA 12.6", 2**34, False)
+GPU = Gpu("NVIDIA L4", (8, 9), "CUDA 12.6", 2**34, False, multiprocessors=58)
 
 
 @pytest.mark.parametrize(

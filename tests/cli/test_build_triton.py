@@ -11,6 +11,7 @@ from crispstream.cli.build import build
 from crispstream.cli.build_triton import tell_how_to_serve, triton_place
 from crispstream.core.bundle import Bundle
 from crispstream.core.errors import UsageError
+from crispstream.runtime.engine import available
 from crispstream.runtime.engine.building.options import BuildOptions
 from crispstream.runtime.engine.store.record import EngineRecord
 from tests.helpers.bundles import four_graphs, write_tiny_bundle
@@ -127,3 +128,17 @@ def test_a_version_compatible_engine_needs_tritons_permission(
         "--backend-config=tensorrt,version-compatible=true",
         "next: tritonserver --model-repository=models",
     ]
+
+
+def test_what_auto_chose_for_triton_is_told(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(available, "is_installed", lambda module: module == "tensorrt_rtx")
+    with pytest.raises(UsageError, match=r"--backend auto takes tensorrt-rtx here, .* onnxruntime"):
+        run(bundle.path, "--format", "triton", "--size", "64x48")
+
+
+@pytest.mark.parametrize("output", ["", "-", "x" * 300])
+def test_a_repository_has_a_name(bundle: Bundle, output: str) -> None:
+    with pytest.raises(UsageError, match="-o"):
+        run(bundle.path, *ONNX, "--size", "64x48", "-o", output)

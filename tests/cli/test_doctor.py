@@ -63,6 +63,13 @@ def test_a_healthy_device_ends_with_its_backend(examined) -> None:
     assert "to mend" not in result.stdout
 
 
+def test_where_nothing_runs_the_last_line_says_so(examined) -> None:
+    machine = FakeMachine(providers=ImportError("libcblas.so.3"), modules=MODULES)
+    lines = examined(machine).stdout.splitlines()
+    assert lines[-1] == "runs with: nothing: onnxruntime cannot be loaded (libcblas.so.3)"
+    assert "    pip install --force-reinstall onnxruntime" in lines
+
+
 def test_problems_give_1_and_the_lines_to_type(examined) -> None:
     result = examined(broken())
     assert result.exit_code == 1

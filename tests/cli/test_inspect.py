@@ -163,8 +163,17 @@ def test_an_engine_with_its_sidecar(tmp_path: Path) -> None:
         **json.loads(json.dumps(asdict(record))),
     }
     shown = run(path)
-    assert "8.6" in shown
-    assert "320" in shown
+    rows = [" ".join(line.split()) for line in shown.splitlines()]
+    for row in (
+        "options.profiles │ 320x180",
+        "options.compute capabilities │ 8.6",
+        "options.workspace mib │ -",
+        "convolutions.Half │ 3",
+        "recheck │ not run",
+        "gpu │ none",
+    ):
+        assert f"│ {row} │" in rows
+    assert "{" not in shown
     path.write_bytes(engine + b"!")
     with pytest.raises(EngineError, match="build it again"):
         run(path)
@@ -192,6 +201,11 @@ def test_what_is_none_of_them(tmp_path: Path, name: str, content: bytes, words: 
     path.write_bytes(content)
     with pytest.raises(UsageError, match=words):
         run(path)
+
+
+def test_a_name_that_is_too_long_is_one_sentence() -> None:
+    with pytest.raises(UsageError, match=r"^x{300} cannot be read: File name too long; check"):
+        run("x" * 300)
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:

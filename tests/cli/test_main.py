@@ -122,6 +122,45 @@ def test_a_fault_of_ours_is_not_hidden(raising: Callable[[BaseException], None])
         command_line.main([])
 
 
+@pytest.mark.parametrize(
+    "error",
+    [ImportError("libGL.so.1: cannot open\nmore", name="cv2.cv2"), ImportError("broken")],
+)
+def test_a_library_that_cannot_be_loaded_is_one_sentence(
+    error: ImportError,
+    raising: Callable[[BaseException], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    raising(error)
+    assert command_line.main([]) == 1
+    package = "cv2" if error.name else __name__.partition(".")[0]  # where it was raised
+    said = str(error).partition("\n")[0]
+    expected = f"error: {package} cannot be loaded ({said}); see crispstream doctor\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_an_onnxruntime_that_cannot_be_loaded_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('libcblas.so.3: cannot open')\n")
+    words = ("run", "synth://pattern?frames=1", "null://", "--model", "edge-n")
+    done = crispstream(*words, PYTHONPATH=f"{tmp_path}:{ROOT / 'build/links'}")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: onnxruntime cannot be loaded (libcblas.so.3: cannot open); ")
+    assert "pip install --force-reinstall onnxruntime" in line
+
+
+def test_a_module_of_ours_that_is_missing_is_not_hidden(
+    raising: Callable[[BaseException], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raising(ImportError("cannot import name 'x'", name="crispstream.core.pixels"))
+    with pytest.raises(ImportError):
+        command_line.main([])
+    raising(ImportError("libGL.so.1", name="cv2"))
+    monkeypatch.setenv("CRISPSTREAM_DEBUG", "1")
+    with pytest.raises(ImportError):
+        command_line.main([])
+
+
 def test_interrupt_is_130(
     raising: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,7 +17,11 @@ RTX_4070 = {
     "name": "NVIDIA GeForce RTX 4070",
     "compute_capability": "8.9",
     "driver": "580.65.06",
+    "multiprocessors": "46",
+    "memory_gib": "12",
 }
+PASSED = {"passed": True, "gpu": RTX_4070, "psnr_to_fp32_db": 61.5, "largest_levels": 1}
+"""What is read of a re-check that was passed there."""
 
 
 def made_up_record(engine: bytes = ENGINE, **facts: Any) -> EngineRecord:

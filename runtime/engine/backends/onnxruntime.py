@@ -22,11 +22,13 @@ from .onnxruntime_states import States
 
 INPUT, OUTPUT = "frame", "restored"
 _BYTES = "tensor(uint8)"
-_PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
+PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
     "cpu": [("CPUExecutionProvider", {})],
     # By default it computes fp32 in TF32, of 10 bits: fp32 is there to be compared with.
     "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), ("CPUExecutionProvider", {})],
 }
+"""Device -> what ONNX Runtime is to compute on, first choice first, with its options."""
+
 # ONNX Runtime's exceptions have no common base short of Exception itself.
 _OrtErrors: tuple[type[Exception], ...] = (
     RuntimeError,
@@ -187,7 +189,7 @@ class OnnxRuntimeBackend:
 
 
 def _session(graph_bytes: bytes, device: str, threads: int) -> Any:  # noqa: ANN401
-    providers = _PROVIDERS[device]
+    providers = PROVIDERS[device]
     wanted = providers[0][0]
     if wanted not in ort.get_available_providers():
         raise EngineError(

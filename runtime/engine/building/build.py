@@ -5,6 +5,7 @@ are strongly typed, so the precision is the graph's own and no flag can change i
 """
 
 import importlib.metadata
+import threading
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from functools import partial
@@ -30,6 +31,9 @@ from .orders import RTX, refuse_unfit
 from .retry import Note, build_with_less
 from .workbench import Workbench
 
+# The library has one logger a process: what two builds say could not be told apart.
+_one_at_a_time = threading.Lock()
+
 
 class Built(NamedTuple):
     """An engine and what the builder said of it."""
@@ -53,8 +57,8 @@ def build_engine(
 ) -> Built:
     """Build an engine.
 
-    One build at a time in a process. An exception from `on_progress` cancels the build and is
-    raised again here; so does Ctrl-C, if this is the main thread.
+    One build at a time in a process: others wait. An exception from `on_progress` cancels the
+    build and is raised again here; so does Ctrl-C, if this is the main thread.
 
     Args:
         onnx_bytes: the graph.
@@ -76,7 +80,7 @@ def build_engine(
     trt = load_flavour(flavour)
     refuse_unfit(options, flavour)
     cache = None if flavour == RTX else timing_cache
-    with held_interrupt() as interrupted, Workbench(trt, flavour) as bench:
+    with held_interrupt() as interrupted, _one_at_a_time, Workbench(trt, flavour) as bench:
         bench.give_orders(options)
         bench.parse(onnx_bytes)
         for profile in options.profiles:

@@ -14,9 +14,11 @@ class BuildOptions:
     """The builder's orders.
 
     Attributes:
-        profiles: frame sizes, after padding; one range for each profile.
+        profiles: frame sizes, after padding; one range for each profile. Of equal ones only the
+            first is kept.
         compute_capabilities: GPUs to build for, (8, 6) for instance; () leaves them to the
-            library. TensorRT-RTX only: TensorRT builds for the GPU it runs on.
+            library. Sorted, each once: in another order they are no other orders. TensorRT-RTX
+            only: TensorRT builds for the GPU it runs on.
         workspace_mib: scratch memory that kernels may ask for, in MiB; None sets no limit.
             TensorRT only: TensorRT-RTX fails a build that meets a limit.
         optimisation_level: 0 (fastest build) to 5 (fastest engine); None is the library's own.
@@ -35,7 +37,10 @@ class BuildOptions:
     hardware_compatible: str = "none"
 
     def __post_init__(self) -> None:
-        """Refuse what no builder could do."""
+        """Refuse what no builder could do; make equal orders equal."""
+        object.__setattr__(self, "profiles", tuple(dict.fromkeys(self.profiles)))
+        aims = tuple(sorted(set(self.compute_capabilities)))
+        object.__setattr__(self, "compute_capabilities", aims)
         if not self.profiles:
             raise UsageError("no frame size to build for; give for instance 320x180")
         if self.workspace_mib is not None and self.workspace_mib < 1:

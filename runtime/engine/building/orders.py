@@ -1,11 +1,12 @@
 """Build options as the library's builder configuration takes them.
 
-`refuse_unfit` tells before any work what a flavour cannot do; `give_orders` sets the rest. What
-only some versions have is asked for with `hasattr`.
+`refuse_unfit` tells before anything is imported what a flavour cannot do, `refuse_unknown_aims`
+before any work what its installed version does not know; `give_orders` sets the rest. What only
+some versions have is asked for with `hasattr`.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -14,13 +15,16 @@ from crispstream.core.errors import EngineError, UsageError
 from .options import BuildOptions
 
 RTX = "tensorrt-rtx"
+_TURING = (7, 5)
 Refused = Callable[[str], EngineError]
 """Makes the error for something that the library refused, with what it said."""
 
 
 def refuse_unfit(options: BuildOptions, flavour: str) -> None:
-    """Raise UsageError if TensorRT-RTX is asked for what only TensorRT can do."""
+    """Raise UsageError if one flavour is asked for what only the other can do."""
     if flavour != RTX:
+        if options.compute_capabilities:
+            raise _cannot_aim(options, flavour)
         return
     if options.workspace_mib is not None:
         raise UsageError(
@@ -37,6 +41,33 @@ def refuse_unfit(options: BuildOptions, flavour: str) -> None:
             f"{RTX} knows no hardware compatibility '{options.hardware_compatible}': its engines "
             "are aimed at kinds of GPU; give a compute capability, 8.6 for instance, for each"
         )
+
+
+def refuse_unknown_aims(trt: ModuleType, options: BuildOptions, flavour: str) -> None:
+    """Raise UsageError for a compute capability that this version cannot build for."""
+    known = _compute_capabilities(trt)
+    if options.compute_capabilities and not known:
+        raise _cannot_aim(options, flavour)
+    for each in map(dotted, options.compute_capabilities):
+        if each not in known:
+            raise UsageError(
+                f"{flavour} {trt.__version__} cannot build for compute capability {each}; it knows "
+                f"{', '.join(known)}"
+            )
+
+
+def remark_on(options: BuildOptions, flavour: str, precision: str) -> str:
+    """Return what the user should know of an engine before it is built, "" for nothing.
+
+    Seen in the tables of layers that TensorRT-RTX 1.7 logs: for compute capability 7.5 every
+    convolution of an int8 graph reads half, and so it does if others are listed beside it.
+    """
+    aims = options.compute_capabilities
+    if (flavour, precision) != (RTX, "int8") or _TURING not in aims:
+        return ""
+    others = ", ".join(dotted(each) for each in aims if each != _TURING)
+    also = f", and so it may be for {others} in the same engine: build that by itself"
+    return f"{RTX} computes int8 graphs in half for compute capability 7.5" + also * bool(others)
 
 
 def give_orders(
@@ -63,7 +94,7 @@ def give_orders(
     if options.version_compatible:
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
     _set_hardware_level(trt, config, options.hardware_compatible)
-    _aim_at(trt, config, options.compute_capabilities, flavour, refused)
+    _aim_at(trt, config, options, flavour, refused)
 
 
 def _set_hardware_level(trt: ModuleType, config: Any, level: str) -> None:  # noqa: ANN401
@@ -84,29 +115,28 @@ def _set_hardware_level(trt: ModuleType, config: Any, level: str) -> None:  # no
 def _aim_at(
     trt: ModuleType,
     config: Any,  # noqa: ANN401
-    compute_capabilities: Sequence[tuple[int, int]],
+    options: BuildOptions,
     flavour: str,
     refused: Refused,
 ) -> None:
     """Choose the kinds of GPU; none leaves the choice to the library."""
-    if not compute_capabilities:
+    refuse_unknown_aims(trt, options, flavour)
+    wanted = [dotted(each) for each in options.compute_capabilities]
+    if not wanted:
         return
-    wanted = [dotted(each) for each in compute_capabilities]
     known = _compute_capabilities(trt)
-    if not known:
-        raise UsageError(
-            f"{flavour} builds for the GPU it runs on and cannot aim at {wanted[0]}; "
-            "leave out the compute capability, or build for tensorrt-rtx"
-        )
     config.num_compute_capabilities = len(wanted)
     for index, each in enumerate(wanted):
-        if each not in known:
-            raise UsageError(
-                f"{flavour} {trt.__version__} cannot build for compute capability "
-                f"{each}; it knows {', '.join(known)}"
-            )
         if not config.set_compute_capability(known[each], index):
             raise refused(f"compute capability {each}")
+
+
+def _cannot_aim(options: BuildOptions, flavour: str) -> UsageError:
+    return UsageError(
+        f"{flavour} builds for the GPU it runs on and cannot aim at "
+        f"{dotted(options.compute_capabilities[0])}; leave out the compute capability, or build "
+        "for tensorrt-rtx"
+    )
 
 
 def dotted(compute_capability: tuple[int, int]) -> str:

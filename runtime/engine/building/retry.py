@@ -25,6 +25,8 @@ _MEMORY = re.compile(
 _LOWER_LEVELS = (2, 0)
 _LIBRARYS_OWN_LEVEL = 3
 
+_AT_LEVEL = "at optimisation level "
+
 Note = Callable[[str], None]
 """Called with a sentence that the user should read."""
 T = TypeVar("T")
@@ -60,38 +62,51 @@ def build_with_less(
         return build(options), options, ()
     except (OutOfMemoryError, MemoryError) as error:
         first = error
-    retries: list[str] = []
-    for less, sentence in _steps(options):
-        retries.append(f"out of memory: {sentence}")
+    tried: list[str] = []
+    for less, how in _steps(options):
+        tried.append(how)
         if on_note is not None:
-            on_note(retries[-1])
+            on_note(f"out of memory; trying again {how}")
         try:
-            return build(less), less, tuple(retries)
+            return build(less), less, tuple(f"out of memory: built {each}" for each in tried)
         except (OutOfMemoryError, MemoryError):
             continue
-    raise _in_vain(first, retries) from first
+    raise _in_vain(first, tried) from first
 
 
 def _steps(options: BuildOptions) -> Iterator[tuple[BuildOptions, str]]:
-    """Each with all of the steps before."""
+    """Each with all of the steps before, and how it is to be built."""
     lowered = tuple(SizeRange(*sizes[:2], sizes.best) for sizes in options.profiles)
     if lowered != options.profiles:
         options = replace(options, profiles=lowered)
         sizes = ", ".join(str(each) for each in lowered)
-        yield options, f"built for sizes up to the best only, {sizes}"
+        yield options, f"for sizes up to the best only, {sizes}"
     level = options.optimisation_level
     for lower in _LOWER_LEVELS:
         if lower < (_LIBRARYS_OWN_LEVEL if level is None else level):
             options = replace(options, optimisation_level=lower)
-            yield options, f"built at optimisation level {lower}"
+            yield options, f"{_AT_LEVEL}{lower}"
 
 
-def _in_vain(first: BaseException, retries: list[str]) -> OutOfMemoryError:
+def _in_vain(first: BaseException, tried: list[str]) -> OutOfMemoryError:
     said = str(first) or "the computer ran out of memory while building"
-    tried = "; ".join(each.removeprefix("out of memory: ") for each in retries)
     return OutOfMemoryError(
         f"{said}; "
-        + (f"it failed too when {tried}; " if tried else "")
+        + (f"it failed too {_together(tried)}; " if tried else "")
         + "free memory on the GPU and in the computer, or build for a smaller size",
         first.native_log if isinstance(first, EngineError) else "",
     )
+
+
+def _together(tried: list[str]) -> str:
+    """Return what was tried, the levels in one phrase.
+
+    >>> _together(["at optimisation level 2", "at optimisation level 0"])
+    'at optimisation levels 2 and 0'
+    """
+    levels = [how.removeprefix(_AT_LEVEL) for how in tried if how.startswith(_AT_LEVEL)]
+    phrases = [how for how in tried if not how.startswith(_AT_LEVEL)]
+    if levels:
+        plural = "s" if len(levels) > 1 else ""
+        phrases.append(f"{_AT_LEVEL.rstrip()}{plural} {' and '.join(levels)}")
+    return ", and ".join(phrases)

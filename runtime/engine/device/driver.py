@@ -204,8 +204,17 @@ class Driver:
             ) from error
 
     def host_buffer(self, shape: tuple[int, ...], *, mapped: bool = False) -> HostBuffer:
-        """Return pinned bytes; `mapped` ones have an address on the GPU, where it can."""
-        return HostBuffer(self._libcuda, shape, mapped=mapped)
+        """Return bytes, pinned if the driver does; `mapped` ones then have an address on the GPU.
+
+        Raises:
+            EngineError: if the computer has not so much memory, or the GPU's context is lost.
+        """
+        buffer = HostBuffer(self._libcuda, shape, mapped=mapped)
+        if buffer.pin_error and not self._answers():
+            raise EngineError(
+                f"the driver pins no memory (CUDA error {buffer.pin_error}); restart the process"
+            )
+        return buffer
 
     def loses(self, error: BaseException) -> bool:
         """Return whether the context is of no more use after this error."""

@@ -1,7 +1,7 @@
 """What GPU there is: the facts that an engine is bound to."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,18 @@ class Gpu:
     memory_bytes: int
     integrated: bool
     """Whether it shares its memory with the CPU, as on a Jetson."""
+    multiprocessors: int = field(kw_only=True)
+    """How many there are: modules of one name and compute capability differ in it (Orin)."""
 
     def as_json(self) -> dict[str, str]:
-        """Return what an engine's record and key hold."""
+        """Return what an engine's record and key hold; memory in GiB, rounded."""
         major, minor = self.compute_capability
         return {
             "name": self.name,
             "compute_capability": f"{major}.{minor}",
             "driver": self.driver,
+            "multiprocessors": str(self.multiprocessors),
+            "memory_gib": f"{self.memory_bytes / 2**30:.0f}",
         }
 
 
@@ -62,6 +66,7 @@ def _described(cuda: Any, device: Any) -> Gpu:  # noqa: ANN401 (untyped library)
         driver=_driver_version() or _cuda_version(int(cuda.get_driver_version())),
         memory_bytes=int(device.total_memory()),
         integrated=bool(device.get_attribute(cuda.device_attribute.INTEGRATED)),
+        multiprocessors=int(device.get_attribute(cuda.device_attribute.MULTIPROCESSOR_COUNT)),
     )
 
 

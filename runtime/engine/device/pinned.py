@@ -20,7 +20,6 @@ from crispstream.core.pixels import Bytes
 
 LIBRARY = "libcuda.so.1"
 _DEVICEMAP = 2  # CU_MEMHOSTREGISTER_DEVICEMAP
-_NOT_SUPPORTED = 801  # CUDA_ERROR_NOT_SUPPORTED: by Tegra before Xavier, which is not I/O coherent
 
 _logger = logging.getLogger("crispstream.engine")
 
@@ -46,15 +45,16 @@ class HostBuffer:
 
     Attributes:
         array: the bytes; readable and writable also after `close`, as long as it is kept.
-        pinned: whether the driver could pin them; copies work without, but hold up their thread.
+        pin_error: the code with which the driver refused to pin them, 0 if it did not; copies work
+            without, but hold up their thread. 801 is a Tegra before Xavier, which cannot.
         pointer: where the GPU sees them, None if they are not mapped.
     """
 
     def __init__(self, libcuda: Any, shape: tuple[int, ...], *, mapped: bool) -> None:  # noqa: ANN401
-        """Make the memory, zeros, and pin it.
+        """Make the memory, zeros, and pin it if the driver does.
 
         Raises:
-            EngineError: if the driver refuses to pin it.
+            EngineError: if the computer has not so much memory, or it was pinned but not mapped.
         """
         # Anonymous shared pages: a private page that is written to after a fork is replaced by
         # a copy, and the GPU would go on reading the old one. The view keeps the map alive.
@@ -70,21 +70,13 @@ class HostBuffer:
         self.pointer: int | None = None
         self._libcuda = libcuda
         self._address = ctypes.c_void_p(self.array.ctypes.data)
-        self.pinned = self._pin(_DEVICEMAP if mapped else 0)
-        if mapped and self.pinned:
-            self.pointer = self._device_pointer()
-
-    def _pin(self, flags: int) -> bool:
-        size = self.array.nbytes
-        code: int = self._libcuda.cuMemHostRegister_v2(
+        flags = _DEVICEMAP if mapped else 0
+        self.pin_error: int = self._libcuda.cuMemHostRegister_v2(
             self._address, ctypes.c_size_t(size), ctypes.c_uint(flags)
         )
-        if code not in (0, _NOT_SUPPORTED):
-            raise EngineError(
-                f"the driver did not pin {size / 2**20:.3g} MiB of memory (CUDA error {code}); "
-                "free some memory, or keep fewer frames in flight"
-            )
-        return code == 0
+        self._pinned = self.pin_error == 0
+        if mapped and self._pinned:
+            self.pointer = self._device_pointer()
 
     def _device_pointer(self) -> int:
         pointer = ctypes.c_uint64()
@@ -100,6 +92,6 @@ class HostBuffer:
 
     def close(self) -> None:
         """Unpin the memory, which must not be in use by the GPU; twice does no harm."""
-        pinned, self.pinned = self.pinned, False
+        pinned, self._pinned = self._pinned, False
         if pinned and (code := self._libcuda.cuMemHostUnregister(self._address)):
             _logger.warning("the driver did not unpin a buffer (CUDA error %d)", code)

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 
 from crispstream.runtime.engine.device.gpu import Gpu
 
-from .key import EngineKey, driver_major
+from .key import SAME_GPU, EngineKey, driver_major
 from .record import EngineRecord
 
-NOTHING_KEPT = "no engine of this graph is kept"
+NOTHING_KEPT = "no engine of this graph is kept for these sizes"
+"""Not worth a sentence to the user: there is nothing to compare with."""
 
 LIBRARIES = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT-RTX"}
+"""Flavour -> what its library is called."""
 
 # An engine that TensorRT-RTX builds without naming a GPU runs on these and newer ones, says its
 # documentation of ahead-of-time builds; TensorRT's "ampere+" means the same.
@@ -26,7 +28,7 @@ def misfit(record: EngineRecord, flavour_version: str | None, gpu: Gpu | None) -
         gpu: the one here, None if there is none.
     """
     if flavour_version is None:
-        return f"no {LIBRARIES.get(record.flavour, record.flavour)} here"
+        return f"no {LIBRARIES[record.flavour]} here"
     if gpu is None:
         return "no GPU here"
     facts = gpu.as_json()
@@ -51,21 +53,16 @@ def nearest_of(records: Sequence[EngineRecord], key: EngineKey) -> EngineRecord 
 
 
 def why_none(records: Sequence[EngineRecord], key: EngineKey) -> str:
-    """Return why none of the kept engines serves: what is different in the nearest one."""
-    same = _same_graph(records, key)
+    """Return why none of the kept engines for the same sizes serves: by the nearest one."""
     wanted = key.options["profiles"]
-    fit = [each for each in same if EngineKey.of(each).options["profiles"] == wanted]
-    if nearest := nearest_of(fit, key):
-        return describe(nearest, key)
-    if not same:
-        return NOTHING_KEPT
-    there = ", ".join(sorted({record.sizes for record in same}))
-    return f"engines of this graph are kept for {there}, none for {', '.join(wanted)}"
+    fit = [each for each in records if EngineKey.of(each).options["profiles"] == wanted]
+    nearest = nearest_of(fit, key)
+    return describe(nearest, key) if nearest else NOTHING_KEPT
 
 
 def describe(record: EngineRecord, key: EngineKey) -> str:
     """Return a sentence on what is different in an engine; see `differences`."""
-    title = f"{record.bundle} {record.precision} {record.sizes}"
+    title = f"{record.bundle} {record.precision} {record.sizes_in_words}"
     return f"the engine kept for {title} was {'; '.join(differences(record, key))}"
 
 
@@ -87,7 +84,7 @@ def _version_phrase(record: EngineRecord, version: str) -> str:
         fits = built[:1] == here[:1] and built <= here
     else:
         fits = record.flavour_version == version
-    library = LIBRARIES.get(record.flavour, record.flavour)
+    library = LIBRARIES[record.flavour]
     return "" if fits else f"built by {library} {record.flavour_version}, and this is {version}"
 
 
@@ -97,8 +94,11 @@ def _gpu_phrase(record: EngineRecord, gpu: Mapping[str, str]) -> str:
     if level == "ampere+":
         low = bool(here) and _numbers(here) < _AMPERE
         return f"built for Ampere GPUs and newer, and this is {_called(gpu)}" if low else ""
-    same = built == here and (level != "none" or record.gpu.get("name") == gpu.get("name"))
-    return "" if same else f"built for {_called(record.gpu)}, and this is {_called(gpu)}"
+    same = built == here and (level != "none" or _facts(record.gpu) == _facts(gpu))
+    if same:
+        return ""
+    named = _sized if _called(record.gpu) == _called(gpu) else _called
+    return f"built for {named(record.gpu)}, and this is {named(gpu)}"
 
 
 def _driver_phrase(record: EngineRecord, gpu: Mapping[str, str]) -> str:
@@ -119,15 +119,19 @@ def _aim_phrase(record: EngineRecord, gpu: Mapping[str, str]) -> list[str]:
 
 def _other_options(built: Mapping[str, object], asked: Mapping[str, object]) -> str:
     return ", ".join(
-        f"{name.replace('_', ' ')} {_shown(built.get(name))}, not {_shown(asked.get(name))}"
+        f"{_named(name)} {_shown(built.get(name))}, not {_shown(asked.get(name))}"
         for name in sorted({*built, *asked})
         if built.get(name) != asked.get(name)
     )
 
 
+def _named(option: str) -> str:
+    return option.replace("_mib", " in MiB").replace("_", " ")
+
+
 def _shown(value: object) -> str:
     if isinstance(value, list | tuple):
-        return " ".join(map(str, value)) or "none"
+        return " ".join(map(str, value)) or "default"
     if isinstance(value, bool):
         return "on" if value else "off"
     return "default" if value is None else str(value)
@@ -136,6 +140,16 @@ def _shown(value: object) -> str:
 def _called(gpu: Mapping[str, str]) -> str:
     name = gpu.get("name", "")
     return f"{name} ({gpu.get('compute_capability', '')})" if name else "an unknown GPU"
+
+
+def _sized(gpu: Mapping[str, str]) -> str:
+    """Name what else tells two GPUs apart: the modules of Jetson Orin share their name."""
+    count, memory = gpu.get("multiprocessors", "?"), gpu.get("memory_gib", "?")
+    return f"{_called(gpu)} with {count} multiprocessors and {memory} GiB"
+
+
+def _facts(gpu: Mapping[str, str]) -> list[str]:
+    return [gpu.get(name, "") for name in SAME_GPU]
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -16,6 +16,9 @@ _LONGEST_NAME = 200  # of 255 that file systems take: the sidecar's and temporar
 _LONGEST_VERSION = 40
 _DIGITS = 8
 
+SAME_GPU = ("name", "multiprocessors", "memory_gib")
+"""What tells GPUs of one compute capability apart: all modules of Jetson Orin are called "Orin"."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineKey:
@@ -104,7 +107,7 @@ class EngineKey:
         if level != "ampere+":
             counts["compute_capability"] = self.gpu.get("compute_capability", "")
         if level == "none":
-            counts["name"] = self.gpu.get("name", "")
+            counts.update({name: self.gpu.get(name, "") for name in SAME_GPU})
         return counts
 
     @property

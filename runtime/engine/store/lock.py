@@ -9,7 +9,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from crispstream.core.errors import MissingExtraError
 from crispstream.core.optional import require
+
+from .places import is_old, listed
+from .refusals import refusal_reason
 
 _POLL_SECONDS = 0.1
 
@@ -31,7 +35,7 @@ def held(path: Path, extra: str, on_wait: Callable[[str], None] | None = None) -
         lock = filelock.FileLock(path)
         _acquire(lock, filelock.Timeout, path, on_wait)
     except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", "") or error
+        reason = refusal_reason(error) if isinstance(error, OSError) else error
         why_not = f"no lock can be held in {path.parent} ({reason}): others may build the same"
     if why_not:
         yield why_not
@@ -42,6 +46,26 @@ def held(path: Path, extra: str, on_wait: Callable[[str], None] | None = None) -
         with contextlib.suppress(OSError):
             _holder(path).unlink()
         lock.release()
+
+
+def remove_idle(folder: Path) -> None:
+    """Remove the lock files of a folder that nobody has held for a day.
+
+    One of them may be opened by another process at that very moment, which then shares its work
+    with nobody: at worst two build the same, which harms nothing. Fails silently.
+    """
+    with contextlib.suppress(MissingExtraError):
+        filelock = require("filelock", "rtx")
+        in_the_way = (
+            OSError,
+            NotImplementedError,
+            filelock.Timeout,
+        )  # held, or locks do not work here
+        for path in filter(is_old, listed(folder)):
+            if path.suffix == ".lock":
+                with contextlib.suppress(*in_the_way), filelock.FileLock(path, timeout=0):
+                    path.unlink()
+                    _holder(path).unlink(missing_ok=True)
 
 
 def _acquire(

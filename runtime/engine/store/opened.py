@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from crispstream.core.errors import EngineError
-
 from .fit import describe, differences
 from .key import EngineKey
-from .record import EngineRecord, check_engine, sidecar_of
+from .record import NO_SIDECAR, EngineRecord, check_engine, sidecar_of
 
 _LOOKS = 2
 
@@ -33,16 +31,17 @@ def open_engine(path: Path, key: EngineKey) -> tuple[bytes | None, EngineRecord 
     """
     for _ in range(_LOOKS):  # the first look may have been amid a replacement
         try:
-            engine, record, damage = check_engine(path)
-        except EngineError as error:
-            gone = isinstance(error.__cause__, FileNotFoundError)
-            return None, None, "" if gone else str(error)
-        damage = damage or ("" if record else "it has no sidecar")
+            engine, record, damage, obstacle = check_engine(path)
+        except FileNotFoundError:
+            return None, None, ""
+        damage = damage or ("" if record or obstacle else NO_SIDECAR)
         if not damage:
             break
-    if damage or record is None:
+    if damage:
         told = "was removed" if discard(path) else "cannot be removed; delete it"
         return None, None, f"the engine {path.name} was damaged: {damage}; it {told}"
+    if record is None:
+        return None, None, f"a new engine takes the place of {path.name}: {obstacle}"
     if EngineKey.of(record).digest != key.digest:  # only the digits in the name are alike
         return None, None, ""
     if differences(record, key):

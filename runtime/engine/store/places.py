@@ -5,7 +5,7 @@
   quarantine/  NAME/: engines that failed their re-check, with the evidence
   timing/      what builders measured of kernels
   runtime/     kernels that TensorRT-RTX compiled for one GPU
-  locks/       one file for each engine that was ever built
+  locks/       one file for each engine that was built; `prune` removes the old ones
 """
 
 import contextlib
@@ -85,7 +85,7 @@ def sweep(folder: Path) -> None:
     for path in listed(folder):
         hidden = path.name.startswith(".")
         lone = path.name.endswith(".engine.json") and not path.with_suffix("").exists()
-        if (hidden and _writer_is_gone(path.name)) or ((hidden or lone) and _is_old(path)):
+        if (hidden and _writer_is_gone(path.name)) or ((hidden or lone) and is_old(path)):
             _remove(path)
 
 
@@ -102,7 +102,8 @@ def _writer_is_gone(name: str) -> bool:
     return False
 
 
-def _is_old(path: Path) -> bool:
+def is_old(path: Path) -> bool:
+    """Return whether a file or folder was last changed more than a day ago."""
     try:
         return time.time() - path.lstat().st_mtime > DAY_SECONDS
     except OSError:

@@ -4,21 +4,30 @@ An engine is opaque and belongs to one library version and one kind of GPU; the 
 which, and its hash says whether the file is still the one that was built.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from crispstream.core.errors import EngineError, UsageError
+from crispstream.core.errors import EngineError
 from crispstream.core.files import sha256_of, write_atomically, write_json_atomically
-from crispstream.core.sizes import SizeRange
+from crispstream.core.sizes import SizeRange, size_text
+
+from .form import is_record
+from .places import staged
+from .refusals import reason_of, refusal_reason
 
 SCHEMA = 2
 
 BUILDER_RECIPE = 1
 """Number of the settings that the kit itself gives a builder. Raised when they change, so that
 engines of the old ones are built again."""
+
+NO_SIDECAR = "it has no sidecar"
+
+_SIZES_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +81,30 @@ class EngineRecord:
         """The frame sizes it takes: "320x180", or a range for each profile."""
         return ", ".join(self.options["profiles"])
 
+    @property
+    def sizes_in_words(self) -> str:
+        """The sizes for people, at most three: "160x96 to 640x360 (best 320x180), 64x64"."""
+        shown = [_in_words(each) for each in self.options["profiles"][:_SIZES_SHOWN]]
+        more = len(self.options["profiles"]) - len(shown)
+        return ", ".join(shown) + (f" and {more} more" if more else "")
 
-_KINDS: Mapping[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("bundle", "graph_sha256", "precision", "flavour", "flavour_version"), str),
-    **dict.fromkeys(("engine_sha256", "built_at", "crispstream_version"), str),
-    **dict.fromkeys(("options", "asked_options", "gpu", "convolutions", "recheck"), dict),
-    **dict.fromkeys(("engine_bytes", "builder_recipe", "schema"), int),
-    "build_seconds": (int, float),
-    "retries": list,
-}
+
+def _in_words(profile: str) -> str:
+    sizes = SizeRange.parse(profile)
+    if sizes.is_static:
+        return size_text(sizes.best)
+    smallest, best, largest = map(size_text, sizes)
+    return f"{smallest} to {largest} (best {best})"
+
+
+class Sidecar(NamedTuple):
+    """What lies beside an engine; all empty where nothing does."""
+
+    record: EngineRecord | None
+    damage: str = ""
+    """What is wrong with it: "its sidecar x.engine.json is no JSON"."""
+    obstacle: str = ""
+    """Why it cannot be used although nothing says that it is damaged, and what to do."""
 
 
 class Checked(NamedTuple):
@@ -89,8 +113,10 @@ class Checked(NamedTuple):
     engine: bytes
     record: EngineRecord | None
     """None where there is no sidecar, or none that can be read."""
-    damage: str
+    damage: str = ""
     """What is wrong with the file or its sidecar, "" for nothing: "it is empty"."""
+    obstacle: str = ""
+    """See `Sidecar.obstacle`."""
 
 
 def sidecar_of(engine: Path) -> Path:
@@ -103,21 +129,36 @@ def sidecar_of(engine: Path) -> Path:
 
 
 def write_engine(path: Path, engine: bytes, record: EngineRecord) -> None:
-    """Write an engine and its sidecar, each whole or not at all; the engine comes last.
+    """Write an engine and its sidecar, both or neither: what was there before stays on failure.
 
-    So an engine without a sidecar is never ours, and a crash between the two leaves a sidecar
-    whose hash the old engine fails.
+    Both are written whole beside their places, then renamed. A process killed between the two
+    leaves a sidecar whose hash the old engine fails.
 
     Raises:
         EngineError: if the folder cannot be written or the disk is full.
     """
     try:
-        write_json_atomically(sidecar_of(path), asdict(record))
-        write_atomically(path, engine)
+        with staged(path.parent) as stage:
+            write_json_atomically(stage / "record", asdict(record))
+            write_atomically(stage / "engine", engine)
+            _put_in_place(stage, path)
     except OSError as error:
         raise EngineError(
-            f"cannot write {path}: {error.strerror or error}; choose another place with -o"
+            f"cannot write {path}: {refusal_reason(error)}; choose another place with -o"
         ) from error
+
+
+def _put_in_place(stage: Path, path: Path) -> None:
+    sidecar, earlier = sidecar_of(path), stage / "earlier"
+    if sidecar.is_file():
+        sidecar.replace(earlier)
+    try:
+        (stage / "record").replace(sidecar)
+        (stage / "engine").replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            earlier.replace(sidecar) if earlier.exists() else sidecar.unlink()
+        raise
 
 
 def read_engine(path: Path) -> tuple[bytes, EngineRecord | None]:
@@ -129,9 +170,14 @@ def read_engine(path: Path) -> tuple[bytes, EngineRecord | None]:
         EngineError: if the engine cannot be read or is empty, the sidecar is damaged or of
             another kit, or the engine is not the file that it describes.
     """
-    checked = check_engine(path)
+    try:
+        checked = check_engine(path)
+    except FileNotFoundError as error:
+        raise EngineError(f"there is no engine file {path}; build it again") from error
     if checked.damage:
         raise EngineError(f"{path} cannot be used: {checked.damage}; build it again")
+    if checked.obstacle:
+        raise EngineError(f"{path} cannot be used: {checked.obstacle}")
     return checked.engine, checked.record
 
 
@@ -139,70 +185,79 @@ def check_engine(path: Path) -> Checked:
     """Read an engine once and tell whether it is the file its sidecar describes.
 
     Raises:
-        EngineError: if the engine cannot be read, or the sidecar is of a newer kit: neither says
-            that the file is damaged.
+        FileNotFoundError: if there is no such file.
     """
     try:
         engine = path.read_bytes()
-    except OSError as error:
-        raise EngineError(f"{path} cannot be read ({error.strerror}); build it again") from error
-    record, damage = read_record(path)
-    if not engine:
-        return Checked(engine, record, "it is empty")
-    if record is None:
-        return Checked(engine, None, damage)
-    return Checked(engine, record, _difference(engine, record))
-
-
-def read_record(path: Path) -> tuple[EngineRecord | None, str]:
-    """Return the record of the engine at `path`, and what is wrong with its sidecar.
-
-    (None, "") where there is no sidecar.
-
-    Raises:
-        EngineError: if the sidecar is of a newer kit.
-    """
-    sidecar = sidecar_of(path)
-    try:
-        content = json.loads(sidecar.read_bytes())
     except FileNotFoundError:
-        return None, ""
-    except (OSError, ValueError, RecursionError) as error:
-        return None, f"its sidecar {sidecar.name} cannot be read ({error})"
+        raise
+    except OSError as error:
+        return Checked(b"", None, obstacle=_unreadable("it", error))
+    record, damage, obstacle = read_sidecar(path)
+    damage = length_fault(len(engine), record) or damage
+    if record is not None and not damage:
+        damage = _difference(engine, record)
+    return Checked(engine, record, damage, obstacle)
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """Return what is known of the engine at `path`, without looking at it."""
+    name = sidecar_of(path).name
+    try:
+        content = json.loads(sidecar_of(path).read_bytes())
+    except FileNotFoundError:
+        return Sidecar(None)
+    except OSError as error:
+        return Sidecar(None, obstacle=_unreadable(f"its sidecar {name}", error))
+    except (ValueError, RecursionError):
+        return Sidecar(None, f"its sidecar {name} is no JSON")
     schema = content.get("schema") if isinstance(content, dict) else None
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise EngineError(
-            f"{sidecar} has schema {schema}, this kit reads up to {SCHEMA}; update crispstream"
-        )
-    if isinstance(schema, int) and schema < SCHEMA:
-        return None, f"its sidecar {sidecar.name} is of an older kit (schema {schema})"
-    record = _record_of(content)
-    return record, "" if record else f"its sidecar {sidecar.name} is not an engine's record"
+    if isinstance(schema, int) and schema != SCHEMA:
+        return Sidecar(None, obstacle=_of_another_kit(schema))
+    if record := _record_of(content):
+        return Sidecar(record)
+    return Sidecar(None, f"its sidecar {name} is not an engine's record")
+
+
+def length_fault(size_bytes: int, record: EngineRecord | None) -> str:
+    """Return what the length of an engine file tells, "" if it is right or nothing is known.
+
+    >>> length_fault(0, None)
+    'it is empty'
+    """
+    if not size_bytes:
+        return "it is empty"
+    if record is None or size_bytes == record.engine_bytes:
+        return ""
+    if size_bytes < record.engine_bytes:
+        return f"it was cut off after {size_bytes:,} of {record.engine_bytes:,} bytes"
+    return f"it has {size_bytes:,} bytes, and {record.engine_bytes:,} were written"
+
+
+def _unreadable(what: str, error: OSError) -> str:
+    return f"{what} cannot be read ({reason_of(error)}); check who may read it"
+
+
+def _of_another_kit(schema: int) -> str:
+    newer = schema > SCHEMA
+    age, remedy = ("a newer", "update crispstream") if newer else ("an older", "build it again")
+    return (
+        f"it is of {age} crispstream (its sidecar has schema {schema}, this one reads {SCHEMA}); "
+        f"{remedy}"
+    )
 
 
 def _difference(engine: bytes, record: EngineRecord) -> str:
-    if len(engine) < record.engine_bytes:
-        return f"it was cut off after {len(engine):,} of {record.engine_bytes:,} bytes"
-    seen, expected = sha256_of(engine)[:12], record.engine_sha256[:12]
-    if sha256_of(engine) != record.engine_sha256:
-        return (
-            "it is not the engine its sidecar describes (its SHA-256 starts with "
-            f"{seen}, expected {expected})"
-        )
-    return ""
+    seen = sha256_of(engine)
+    if seen == record.engine_sha256:
+        return ""
+    return (
+        "it is not the engine its sidecar describes (its SHA-256 starts with "
+        f"{seen[:12]}, expected {record.engine_sha256[:12]})"
+    )
 
 
 def _record_of(content: Any) -> EngineRecord | None:  # noqa: ANN401 (whatever the file holds)
-    if not isinstance(content, dict) or set(content) != set(_KINDS):
-        return None
-    if not all(isinstance(content[name], kind) for name, kind in _KINDS.items()):
-        return None
-    if not all(isinstance(value, str) for value in content["gpu"].values()):
-        return None
-    try:
-        for orders in (content["options"], content["asked_options"] or content["options"]):
-            for profile in orders["profiles"]:
-                SizeRange.parse(profile)
-    except (KeyError, TypeError, AttributeError, UsageError):
+    if not is_record(content):
         return None
     return EngineRecord(**{**content, "retries": tuple(content["retries"])})

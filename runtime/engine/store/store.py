@@ -3,29 +3,30 @@
 An engine is code: what is opened is read once, hashed, and those bytes are handed out. One that
 does not fit is never half loaded; the store says why, and it is built again.
 
-On a disk that is read-only or full nothing here fails before `add`: `find` still reads what is
-there, `lock` says that it guards nothing, and `add` raises, so that the caller can go on with the
-engine it has built and tell that it is not kept.
+On a disk that is read-only or full nothing here fails before `add`: `refusal` tells beforehand,
+`find` still reads what is there, `lock` says that it guards nothing, and `add` raises, so that the
+caller can go on with the engine it has built and tell that it is not kept.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from crispstream.core.errors import EngineError, UsageError
+from crispstream.core.errors import EngineError
 from crispstream.core.files import write_atomically, write_json_atomically
 from crispstream.core.pixels import Bytes
 from crispstream.runtime.engine.device.gpu import Gpu
 from crispstream.runtime.engine.native import FLAVOURS
 
+from .adopting import read_foreign
 from .entries import (
     Entry,
+    engine_files,
     entries_in,
     entry_at,
-    kernels_of,
     kernels_stem,
     mark_used,
     records_in,
@@ -33,13 +34,15 @@ from .entries import (
 )
 from .fit import nearest_of, why_none
 from .key import SUFFIX, EngineKey, driver_major, safe
-from .lock import held
+from .lock import held, remove_idle
 from .opened import Found, discard, open_engine
-from .places import DAY_SECONDS, VARIABLE, cache_folder, listed, staged, sweep
+from .places import DAY_SECONDS, cache_folder, listed, staged, sweep
 from .quarantine import Case, find_case, write_case
-from .record import EngineRecord, check_engine, sidecar_of
+from .record import EngineRecord, sidecar_of
+from .refusals import refusal_of, refusal_reason, remedy_for
+from .removing import Removal, above_limit, remove_entries, unused_since
 
-LIMIT_BYTES = 8 << 30
+LIMIT_BYTES = 8 * 10**9
 """What the engines may take on the disk before the least recently used go."""
 
 
@@ -61,8 +64,29 @@ class EngineStore:
         self.folder = cache_folder() if folder is None else folder
         self.engines = self.folder / "engines"
         self.limit_bytes = limit_bytes
+        self._locks = self.folder / "locks"
         self._runtime = self.folder / "runtime"
         self._quarantine = self.folder / "quarantine"
+
+    def refusal(self) -> str:
+        """Return why no engine can be kept, "" if one can: a clause, "Permission denied".
+
+        Found by writing a small file, which is removed again.
+        """
+        return refusal_of(self.engines)
+
+    def unreadable(self) -> str:
+        """Return why the engines cannot be listed, "" if they can or none was kept yet: a clause.
+
+        `entries` then is empty all the same.
+        """
+        try:
+            next(self.engines.iterdir(), None)
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            return refusal_reason(error)
+        return ""
 
     def find(self, key: EngineKey) -> Found:
         """Return the engine of a key, read once and hashed, or why there is none.
@@ -114,11 +138,11 @@ class EngineStore:
                 (stage / path.name).replace(path)
         except OSError as error:
             raise EngineError(
-                f"the engine cannot be kept in {self.engines} ({error.strerror or error}); free "
-                f"some space there, or set {VARIABLE} to a folder that can be written"
+                f"the engine cannot be kept in {self.engines} ({refusal_reason(error)}); "
+                f"{remedy_for(error)}"
             ) from error
-        with contextlib.suppress(EngineError):  # it is kept, even if others cannot be removed
-            self._make_room(self.limit_bytes, kept=path)
+        surplus = above_limit(self.entries(), self.limit_bytes)
+        self.remove_all(entry for entry in surplus if entry.path != path)
         return path
 
     def adopt(self, path: Path) -> Path:
@@ -126,18 +150,10 @@ class EngineStore:
 
         Raises:
             UsageError: if there is no such file, or it has no sidecar.
-            EngineError: if it is not the file its sidecar describes, or cannot be kept.
+            EngineError: if it is not the file its sidecar describes, that is of another kit, or
+                it cannot be kept.
         """
-        if not path.is_file():
-            raise UsageError(f"there is no engine file '{path}'; give one that build -o wrote")
-        engine, record, damage = check_engine(path)
-        if record is None and not damage:
-            raise UsageError(
-                f"{path} has no sidecar {sidecar_of(path).name}, so nothing tells what it is; copy "
-                "that file too, or build the engine again"
-            )
-        if damage or record is None:
-            raise EngineError(f"{path} cannot be kept: {damage}; copy it again, with its sidecar")
+        engine, record = read_foreign(path)
         return self.add(EngineKey.of(record), engine, record)
 
     def entries(self, *, hashed: bool = False) -> list[Entry]:
@@ -145,7 +161,7 @@ class EngineStore:
         return entries_in(self.engines, self._runtime, hashed=hashed)
 
     def entry(self, part: str) -> Entry:
-        """Return the engine whose name is or holds `part`, its hash checked.
+        """Return the engine whose path or name is `part` or holds it, its hash checked.
 
         Raises:
             UsageError: if there is none, or several.
@@ -154,37 +170,42 @@ class EngineStore:
         return entry_at(entry.path, self._runtime, hashed=True)
 
     def remove(self, part: str) -> Entry:
-        """Remove the engine whose name is or holds `part`; return what it was.
+        """Remove the engine whose path or name is `part` or holds it; return what it was.
 
         Raises:
             UsageError: if there is none, or several.
             EngineError: if the folder cannot be written.
         """
         entry = the_one(self.entries(), part)
-        self._remove(entry)
+        for reason in self.remove_all([entry]).stuck.values():
+            raise EngineError(
+                f"{entry.path} cannot be removed ({reason}); check who may write to {self.engines}"
+            )
         return entry
 
-    def prune(
-        self, limit_bytes: int | None = None, unused_days: float | None = None
-    ) -> list[Entry]:
+    def remove_all(self, entries: Iterable[Entry]) -> Removal:
+        """Remove engines, each for itself; return which are gone and which are not."""
+        return remove_entries(entries, self._runtime)
+
+    def prune(self, limit_bytes: int | None = None, unused_days: float | None = None) -> Removal:
         """Remove engines unused for so many days, then the least recently used above the limit.
+
+        Also what killed processes left, and lock files of builds long ago.
 
         Args:
             limit_bytes: what may stay; None is the store's own limit.
             unused_days: None removes none for its age.
-
-        Raises:
-            EngineError: if the folder cannot be written.
         """
         sweep(self.engines)
-        removed = []
+        remove_idle(self._locks)
+        entries = self.entries()
+        old: list[Entry] = []
         if unused_days is not None:
-            now = datetime.now(timezone.utc).timestamp()
-            for entry in self.entries():
-                if now - entry.used_at >= unused_days * DAY_SECONDS:
-                    self._remove(entry)
-                    removed.append(entry)
-        return removed + self._make_room(self.limit_bytes if limit_bytes is None else limit_bytes)
+            then = datetime.now(timezone.utc).timestamp() - unused_days * DAY_SECONDS
+            old = unused_since(entries, then)
+        others = [entry for entry in entries if entry not in old]
+        limit_bytes = self.limit_bytes if limit_bytes is None else limit_bytes
+        return self.remove_all(old + above_limit(others, limit_bytes))
 
     @contextlib.contextmanager
     def lock(self, key: EngineKey, on_wait: Callable[[str], None] | None = None) -> Iterator[str]:
@@ -196,7 +217,7 @@ class EngineStore:
         Raises:
             MissingExtraError: if filelock is not installed.
         """
-        path = self.folder / "locks" / f"{key.digest[:16]}.lock"
+        path = self._locks / f"{key.digest[:16]}.lock"
         with held(path, FLAVOURS[key.flavour][1], on_wait) as why_not:
             yield why_not
 
@@ -247,8 +268,7 @@ class EngineStore:
         except OSError as error:
             raise EngineError(
                 f"the evidence against an engine cannot be kept in {folder} "
-                f"({error.strerror or error}); free some space there, or set {VARIABLE} to a "
-                "folder that can be written"
+                f"({refusal_reason(error)}); {remedy_for(error)}"
             ) from error
         finally:
             for path in self._of(key):
@@ -262,26 +282,4 @@ class EngineStore:
     def _of(self, key: EngineKey) -> list[Path]:
         """Return the engine files whose name has the key's digest: one, as a rule."""
         end = f".{key.short}{SUFFIX}"
-        return [path for path in listed(self.engines) if path.name.endswith(end)]
-
-    def _make_room(self, limit_bytes: int, kept: Path | None = None) -> list[Entry]:
-        entries = self.entries()
-        total_bytes = sum(entry.disk_bytes for entry in entries)
-        removed = []
-        for entry in reversed(entries):
-            if total_bytes > limit_bytes and entry.path != kept:
-                self._remove(entry)
-                removed.append(entry)
-                total_bytes -= entry.disk_bytes
-        return removed
-
-    def _remove(self, entry: Entry) -> None:
-        beside = kernels_of(entry.record, self._runtime) if entry.record else []
-        try:
-            for path in (entry.path, sidecar_of(entry.path), *beside):
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            raise EngineError(
-                f"{entry.path} cannot be removed ({error.strerror}); check who may write to "
-                f"{self.engines}"
-            ) from error
+        return [path for path in engine_files(self.engines) if path.name.endswith(end)]

@@ -1,6 +1,7 @@
 """The GPU check from end to end, as far as it goes without a GPU: dry, refused, and in part."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +60,9 @@ def test_a_dry_run_goes_through_everything(
     assert reasons(content, "engine") == {"a dry run uses no GPU"}
     assert NOT_REACHED not in output.read_text(encoding="utf-8")
     assert content["warnings"] == []
-    assert capsys.readouterr().out.startswith("DRY RUN: nothing here was measured on a GPU")
+    told = capsys.readouterr().out
+    assert told.startswith("DRY RUN: nothing here was measured on a GPU")
+    assert re.search(r"^roofs: [\d.e-]+ TFLOP/s in fp16, [\d.e-]+ GB/s copied$", told, re.MULTILINE)
 
 
 @pytest.mark.parametrize("output", [[], ["--output", str(RESULTS / "gpu_check-x.json")]])
@@ -75,13 +78,27 @@ def test_a_dry_run_never_writes_among_the_results(
 def test_without_a_gpu_it_says_why_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(check_module, "gpu_facts", lambda: "no NVIDIA driver: it was not found")
+    sentence = "no NVIDIA driver: it was not found; install it, or choose --backend onnxruntime"
+    monkeypatch.setattr(check_module, "gpu_facts", lambda: sentence)
     assert main(["--output", str(tmp_path / "x.json")]) == 2
     assert not list(tmp_path.iterdir())
-    assert "no NVIDIA driver" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no NVIDIA driver: it was not found; crispstream doctor tells" in said
+    assert "--backend" not in said, "there is no such option here"
+    assert "python -m benchmarks.gpu_check --dry-run --output" in said
 
 
-@pytest.mark.parametrize("wrong", [["--size", "33x24"], ["--size", "big"], ["--models", "edge-z"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--size", "33x24"],
+        ["--size", "big"],
+        ["--models", "edge-z"],
+        ["--minutes", "0"],
+        ["--minutes", "-1"],
+        ["--minutes", "nan"],
+    ],
+)
 def test_what_cannot_be_checked_is_refused(wrong: list[str], tmp_path: Path) -> None:
     arguments = ["--dry-run", *wrong, "--output", str(tmp_path / "x.json")]
     try:
@@ -90,6 +107,15 @@ def test_what_cannot_be_checked_is_refused(wrong: list[str], tmp_path: Path) -> 
         code = stopped.code
     assert code == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_the_help_names_the_command_and_its_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.startswith("usage: python -m benchmarks.gpu_check")
+    for default in ("7.5", "320x180", "edge-s edge-n", "gpu_check-GPU.json"):
+        assert f"{default})" in told
 
 
 def test_without_pytorch_and_tensorrt_the_rest_is_measured(

@@ -8,7 +8,13 @@ from benchmarks.gpu_check.record import Built, Judged, Record, Row
 from benchmarks.gpu_check.timing import Timed
 
 GPU = {"name": "NVIDIA Test", "driver": "580"}
-FACTS: dict[str, Any] = {"gpu": GPU, "engine": {"flavour": "tensorrt"}, "roofs": {}, "warnings": []}
+ROOFS = {"fp16_tflops": 123.456, "copy_gb_per_second": 456.0, "matrix_side": 8192, "copied_mib": 1}
+FACTS: dict[str, Any] = {
+    "gpu": GPU,
+    "engine": {"flavour": "tensorrt"},
+    "roofs": {"figures": ROOFS},
+    "warnings": [],
+}
 ENGINE = Row("edge-s", "resident", "engine", "fp16", True, 1)
 COMPILED = Row("edge-s", "resident", "torch-compile", "fp16", False, 1)
 IN_GRAPH = COMPILED._replace(cuda_graph=True)
@@ -73,9 +79,16 @@ def test_the_page_tells_figures_failures_and_each_reason_once() -> None:
     claim(record, "edge-s")
     text = page(record)
     assert text.startswith("NVIDIA Test, driver 580\n")
+    assert "\nroofs: 123.5 TFLOP/s in fp16, 456 GB/s copied\n" in text
     assert "edge-s engine fp16 graph x1 resident: 0.200 ms, 5000 frames/s, 25% of the roof" in text
     assert "accuracy edge-s torch fp16: 20.5 dB to fp32, FAILED: the frame dog is 20.5 dB" in text
     assert "is 3.00 times as fast as edge-s torch-compile fp16 x1 resident" in text
     assert "edge-s_over_torch_compile: 3, at least 1: met" in text
     assert text.count("no TensorRT") == 1
     assert "3 entries from 'engines edge-s fp16' on: no TensorRT" in text
+
+
+def test_the_page_tells_why_there_are_no_roofs() -> None:
+    record = record_of({})
+    record.facts = {**FACTS, "roofs": {"not_run": "no PyTorch"}}
+    assert "\nroofs: not measured, no PyTorch" in page(record)

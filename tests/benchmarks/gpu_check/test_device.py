@@ -10,7 +10,7 @@ from benchmarks.gpu_check.device import file_part, flavour_here, gpu_facts, poll
 from crispstream.runtime.engine.available import Probes
 from crispstream.runtime.engine.device.gpu import Gpu
 
-RTX = Gpu("NVIDIA GeForce RTX 4070", (8, 9), "580.65.06", 12 << 30, False)
+RTX = Gpu("NVIDIA GeForce RTX 4070", (8, 9), "580.65.06", 12 << 30, False, multiprocessors=46)
 NO_DRIVER = "no NVIDIA driver: libcuda.so.1 was not found"
 
 

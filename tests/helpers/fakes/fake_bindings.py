@@ -17,6 +17,7 @@ class CUresult(IntEnum):
     CUDA_SUCCESS = 0
     CUDA_ERROR_INVALID_VALUE = 1
     CUDA_ERROR_OUT_OF_MEMORY = 2
+    CUDA_ERROR_ILLEGAL_ADDRESS = 700
     CUDA_ERROR_STREAM_CAPTURE_INVALIDATED = 901
 
 
@@ -99,7 +100,9 @@ class _Calls:
                 return _NO_MEMORY, None
             self._gpu.created["executable"] += 1
             self._gpu.live["executable"] += 1
-            return _FINE, FakeGraph(graph.operations)
+            made = FakeGraph(graph.operations)
+            self._gpu.executables.append(made)
+            return _FINE, made
 
     def cuGraphLaunch(  # noqa: N802
         self, executable: FakeGraph, stream: CUstream
@@ -107,6 +110,9 @@ class _Calls:
         with self._gpu.entered("cuGraphLaunch"):
             if self._fails("launch"):
                 return (_NO_MEMORY,)
+            if self._fails("lose"):
+                self._gpu.sticky = "an illegal memory access was encountered"
+                return (CUresult.CUDA_ERROR_ILLEGAL_ADDRESS,)
             if executable.destroyed:
                 self._gpu.fault("a graph was started that is gone")
             left_out = self._gpu.skip(self._gpu.graph_starts)
@@ -123,10 +129,13 @@ class _Calls:
         return self._destroy("graph", graph)
 
     def _destroy(self, kind: str, graph: FakeGraph) -> tuple[CUresult]:
+        if self._gpu.sticky:
+            return (CUresult.CUDA_ERROR_ILLEGAL_ADDRESS,)
         with self._gpu.entered("cuGraphDestroy"):
             if graph.destroyed:
                 self._gpu.fault(f"a {kind} was destroyed twice")
             graph.destroyed = True
+            self._gpu.executables[:] = [e for e in self._gpu.executables if e is not graph]
             self._gpu.gone(kind)
             return (_FINE,)
 

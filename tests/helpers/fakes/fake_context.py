@@ -51,6 +51,8 @@ class IExecutionContext(Native):
         self._profile: int | None = None
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._addresses: dict[str, int] = {}
+        self._captures_graphs = strategy is not None and strategy._name != "DISABLED"
+        self._captured_for: object = None
         self._scratch: dict[str, npt.NDArray[Any]] = {}
         self._count()
         engine._contexts += 1
@@ -62,12 +64,21 @@ class IExecutionContext(Native):
         self._engine._contexts -= 1
 
     def set_optimization_profile_async(self, index: int, stream_handle: int) -> bool:
+        """Return True; refuse as the bindings of 10.x do, whatever their documentation says."""
         with self._gpu.entered("set_optimization_profile_async"):
             if not 0 <= index < len(self._engine._plan.profiles):
                 self._engine._runtime._say(f"Error Code 3: no profile {index}")
-                return False
+                raise RuntimeError("Error in set optimization profile async.")
+            self._fault_if_captured("the profile")
             self._profile = index
             return True
+
+    def _fault_if_captured(self, what: str) -> None:
+        """A graph that was captured from a context goes on using what the context has."""
+        captured = [graph.operations for graph in self._gpu.executables]
+        captured += [stream.captured or [] for stream in self._gpu.streams.values()]
+        if any(operation.context is self for graph in captured for operation in graph):
+            self._gpu.fault(f"{what} of a context changed after a graph was captured from it")
 
     def set_input_shape(self, name: str, shape: Iterable[int]) -> bool:
         shape = tuple(shape)
@@ -78,12 +89,20 @@ class IExecutionContext(Native):
         if self._profile is None or not inside:
             self._engine._runtime._say(f"Error Code 3: {shape} is not in the profile of {name}")
             return False
+        self._fault_if_captured("a shape")
         self._shapes[name] = shape
         return True
 
     def infer_shapes(self) -> list[str]:
-        inputs = [tensor.name for tensor in self._engine._plan.tensors if tensor.is_input]
-        return [name for name in inputs if name not in self._shapes]
+        """Return the inputs without a shape; raise for shapes that contradict each other."""
+        plan = self._engine._plan
+        inputs = [tensor.name for tensor in plan.tensors if tensor.is_input]
+        missing = [name for name in inputs if name not in self._shapes]
+        for name in [] if missing or plan.graph else inputs:
+            if self._shapes[name] != self._shape(name):
+                self._engine._runtime._say(f"Error Code 4: Shape Error (of {name})")
+                raise RuntimeError("Shape inference failed.")
+        return missing
 
     def _shape(self, name: str) -> tuple[int, ...]:
         _, height, width, _ = self._shapes["frame"]
@@ -100,6 +119,9 @@ class IExecutionContext(Native):
     def set_tensor_address(self, name: str, address: int) -> bool:
         if address <= 0 or name not in [tensor.name for tensor in self._engine._plan.tensors]:
             return False
+        # In mapped memory every slot has addresses of its own, and a graph of its own.
+        if self._addresses.get(name) != address and not self._gpu.integrated:
+            self._fault_if_captured("an address")
         self._addresses[name] = address
         return True
 
@@ -118,6 +140,7 @@ class IExecutionContext(Native):
 
     def _enqueue(self, stream_handle: int) -> None:
         """Put two operations into the stream: between them, others of other streams may run."""
+        self._capture_by_itself()
         addresses = {t: self._addresses[t.name] for t in self._engine._plan.tensors}
         sizes = {t: self._bytes(t) for t in addresses}
         memories = {t: self._gpu.memory_at(addresses[t], sizes[t]) for t in addresses}
@@ -137,8 +160,15 @@ class IExecutionContext(Native):
 
         stream = self._gpu.streams[stream_handle]
         touched: tuple[Memory, ...] = tuple(memories.values())
-        self._gpu.put(stream, Operation("network", read, _NETWORK_MS, touched))
-        self._gpu.put(stream, Operation("network", write, 0.0, touched))
+        for run, ms in ((read, _NETWORK_MS), (write, 0.0)):
+            self._gpu.put(stream, Operation("network", run, ms, touched, context=self))
+
+    def _capture_by_itself(self) -> None:
+        """TensorRT-RTX captures anew when anything that a graph holds has changed."""
+        now = (self._profile, dict(self._shapes), dict(self._addresses))
+        if self._captures_graphs and now != self._captured_for:
+            self._captured_for = now
+            self._gpu.own_captures += 1
 
     def _bytes(self, tensor: Tensor) -> int:
         items = int(np.prod(self._shape(tensor.name)))

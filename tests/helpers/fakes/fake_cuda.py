@@ -7,6 +7,8 @@ with its last reference, in whatever thread that is, and only a thread with the 
 import threading
 from typing import Any
 
+import numpy as np
+
 from crispstream.core.pixels import Bytes
 
 from .fake_gpu import Event, FakeCudaError, FakeGpu, FakeMemoryError, Memory, Operation, Stream
@@ -103,8 +105,8 @@ class FakeDevice(Surfaced):
         return 8 << 30
 
     def get_attribute(self, attribute: Any) -> int:
-        assert attribute.name == "INTEGRATED"
-        return int(self._gpu.integrated)
+        known = {"INTEGRATED": int(self._gpu.integrated), "MULTIPROCESSOR_COUNT": 16}
+        return known[attribute.name]
 
     def retain_primary_context(self) -> FakeContext:
         with self._gpu.lock:
@@ -235,7 +237,9 @@ def fake_pycuda(gpu: FakeGpu, surface: Surface) -> FakeModule:
         "mem_alloc": mem_alloc,
         "mem_get_info": lambda: (1 << 30, 8 << 30),
         "get_driver_version": lambda: 12060,
-        "device_attribute": enum_copy(surface, "device_attribute", {"INTEGRATED": 18}),
+        "device_attribute": enum_copy(
+            surface, "device_attribute", {"MULTIPROCESSOR_COUNT": 16, "INTEGRATED": 18}
+        ),
         "event_flags": enum_copy(surface, "event_flags", {"DEFAULT": 0, "BLOCKING_SYNC": 1}),
         "Error": FakeCudaError,
         "LogicError": _LogicError,
@@ -259,7 +263,8 @@ class _Copies:
             inside = array.ctypes.data - memory.content.ctypes.data
             if 0 <= inside <= memory.content.nbytes - array.nbytes:
                 return (memory,)
-        if self._gpu.can_pin:
+        unpinned = any(np.shares_memory(array, content) for content in self._gpu.unpinned)
+        if not (self._gpu.pin_refused or unpinned):
             self._gpu.fault("an asynchronous copy of memory that is not pinned")
         return ()
 

@@ -62,6 +62,8 @@ class Operation:
     memories: tuple[Memory, ...] = ()
     event: Event | None = None
     ticket: int = 0
+    context: Any = None
+    """The execution context whose network this is."""
 
 
 @dataclass(eq=False)
@@ -91,14 +93,19 @@ class FakeGpu:
         skip: called with the number of a graph's start, from 0; returns the kinds of operations
               that it then leaves out, "" for none: "network", or "htod network dtoh".
         graph_strategies: of TensorRT-RTX, by execution context; "" for none.
+        own_captures: how many graphs TensorRT-RTX has captured by itself.
+        executables: the graphs of ours that can be started.
+        engine_faults: bits of what TensorRT-RTX says of every engine.
+        pin_refused: the code with which the driver refuses to pin memory, 0 if it does not.
+        unpinned: what it has refused to pin by `fail_creation`.
         fail_capture: what of a capture fails: "begin", "work", "end" or "instantiate"; or
-            "launch", the start of the graph.
+            "launch", the start of the graph, or "lose", a start that breaks the context.
         good_captures: how many captures work before one fails.
     """
 
-    def __init__(self, seed: int = 0, *, integrated: bool = False, can_pin: bool = True) -> None:
+    def __init__(self, seed: int = 0, *, integrated: bool = False, pin_refused: int = 0) -> None:
         self.integrated = integrated
-        self.can_pin = can_pin
+        self.pin_refused = pin_refused
         self.device_count = 1
         self.faults: list[str] = []
         self.created: Counter[str] = Counter()
@@ -110,6 +117,10 @@ class FakeGpu:
         self.skip: Callable[[int], str] = lambda _: ""
         self.graph_starts = 0
         self.graph_strategies: list[str] = []
+        self.own_captures = 0
+        self.engine_faults = 0
+        self.unpinned: list[Bytes] = []
+        self.executables: list[Any] = []
         self.fail_capture = ""
         self.good_captures = 0
         self.sticky = ""

@@ -7,7 +7,7 @@ import numpy as np
 
 from .fake_gpu import FakeGpu, FakeMemoryError, Memory
 
-_OUT_OF_MEMORY, _NOT_SUPPORTED = 2, 801
+_OUT_OF_MEMORY = 2
 
 
 class FakeLibcuda:
@@ -21,14 +21,15 @@ class FakeLibcuda:
         self, address: ctypes.c_void_p, size: ctypes.c_size_t, flags: ctypes.c_uint
     ) -> int:
         with self._gpu.entered("cuMemHostRegister"):
-            if not self._gpu.can_pin:
-                return _NOT_SUPPORTED
+            if self._gpu.pin_refused:
+                return self._gpu.pin_refused
+            at = address.value or 0
+            content = np.frombuffer((ctypes.c_uint8 * size.value).from_address(at), np.uint8)
             try:
                 self._gpu.made("host_register")
             except FakeMemoryError:
+                self._gpu.unpinned.append(content)
                 return _OUT_OF_MEMORY
-            at = address.value or 0
-            content = np.frombuffer((ctypes.c_uint8 * size.value).from_address(at), np.uint8)
             self._registered[at] = self._gpu.add_memory("host", content)
             return 0
 

@@ -13,15 +13,21 @@ ENUMS = {
     "TensorIOMode": {"NONE": 0, "INPUT": 1, "OUTPUT": 2},
     "CudaGraphStrategy": {"DISABLED": 0, "WHOLE_GRAPH_CAPTURE": 1},
     "EngineValidity": {"VALID": 0, "SUBOPTIMAL": 1, "INVALID": 2},
+    "DynamicShapesKernelSpecializationStrategy": {"LAZY": 0, "EAGER": 1, "NONE": 2},
     "EngineInvalidityDiagnostics": {
         "VERSION_MISMATCH": 1,
         "UNSUPPORTED_CC": 2,
+        "OLD_CUDA_DRIVER": 4,
+        "OLD_CUDA_RUNTIME": 8,
+        "INSUFFICIENT_GPU_MEMORY": 16,
         "MALFORMED_ENGINE": 32,
+        "CUDA_ERROR": 64,
     },
 }
 RTX_ONLY = frozenset(
     {
         "CudaGraphStrategy",
+        "DynamicShapesKernelSpecializationStrategy",
         "EngineValidity",
         "EngineInvalidityDiagnostics",
         "IRuntimeCache",
@@ -92,9 +98,9 @@ class Runtime(Surfaced):
 
     def get_engine_validity(self, content: bytes) -> tuple[Any, int]:
         fault = self._fault_of(content)
-        bits = 0 if not fault else 1 if "version" in fault else 32
+        bits = self._gpu.engine_faults or (0 if not fault else 1 if "version" in fault else 32)
         validity = self._enums["EngineValidity"]._all
-        return validity["INVALID" if fault else "VALID"], bits
+        return validity["INVALID" if bits or fault else "VALID"], bits
 
 
 class ICudaEngine(Native):
@@ -177,6 +183,7 @@ class IRuntimeConfig(Surfaced):
     """Settings of TensorRT-RTX for contexts."""
 
     cuda_graph_strategy = None
+    dynamic_shapes_kernel_specialization_strategy = None
 
     def __init__(self) -> None:
         self._cache: IRuntimeCache | None = None

@@ -18,10 +18,12 @@ NO_PYCUDA = (
     "this needs the Python package 'pycuda', which is not installed; "
     'install it with: pip install "crispstream[cuda]"'
 )
-ORIN = Gpu("Orin", (8, 7), "CUDA 12.6", 8 * 2**30, True)
-RTX_4070 = Gpu("NVIDIA GeForce RTX 4070", (8, 9), "580.65.06", 12 * 2**30, False)
-TITAN_RTX = Gpu("NVIDIA TITAN RTX", (7, 5), "580.65.06", 24 * 2**30, False)
-H200 = Gpu("NVIDIA H200", (9, 0), "580.65.06", 140 * 2**30, False)
+ORIN = Gpu("Orin", (8, 7), "CUDA 12.6", 8 * 2**30, True, multiprocessors=16)
+RTX_4070 = Gpu(
+    "NVIDIA GeForce RTX 4070", (8, 9), "580.65.06", 12 * 2**30, False, multiprocessors=46
+)
+TITAN_RTX = Gpu("NVIDIA TITAN RTX", (7, 5), "580.65.06", 24 * 2**30, False, multiprocessors=72)
+H200 = Gpu("NVIDIA H200", (9, 0), "580.65.06", 140 * 2**30, False, multiprocessors=132)
 
 # The lists of TensorRT-RTX 1.7.1.
 AIMS = dict.fromkeys(("NONE", "CURRENT", "SM75", "SM80", "SM86", "SM89", "SM120", "SM121"), 0)
@@ -69,7 +71,7 @@ class FakeMachine(Machine):
     gpu: Gpu | str = NO_DRIVER  # type: ignore[assignment]  # a cached property of the real one
     cuda: tuple[int, int] | None = None
     flavours_there: dict[str, Any] = field(default_factory=dict)
-    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    providers: tuple[str, ...] | Exception = ("CPUExecutionProvider",)
     files: dict[str, str] = field(default_factory=dict)
     programs: dict[str, str] = field(default_factory=dict)
     """Name, or whole path for one that PATH lacks -> what it prints."""
@@ -82,7 +84,9 @@ class FakeMachine(Machine):
     cache: str | Exception = "/home/ann/.cache/crispstream"
     temporary_files: str | Exception = "/tmp"
     writable: bool = True
-    free: int = 50 * 2**30
+    damaged: dict[str, str] = field(default_factory=dict)
+    """Name of an engine -> what is wrong with it."""
+    free: int = 50 * 10**9
 
     def __post_init__(self) -> None:
         driver = self.cuda is not None
@@ -132,6 +136,9 @@ class FakeMachine(Machine):
 
     def free_bytes(self, folder: str) -> int:
         return self.free
+
+    def damaged_engines(self, cache_folder: str) -> dict[str, str]:
+        return self.damaged
 
     def sizes_of(self, pattern: str) -> list[int]:
         return [len(self.files[path]) for path in self.glob(pattern)]

@@ -1,6 +1,10 @@
 """The whole examination: on a machine that is played, on this one, and with checks that fail."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 from crispstream.runtime.doctor.examine import CHECKS, Examination, examine
@@ -9,6 +13,7 @@ from crispstream.runtime.doctor.machine import Machine
 from crispstream.runtime.engine.available import Choice
 from tests.runtime.doctor.fake_machine import ORIN, TENSORRT, FakeMachine, fake_probes
 
+ROOT = Path(__file__).parents[3]
 ORIN_FILES = {
     "/etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 38968081",
     "/proc/device-tree/model": "NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super",
@@ -105,6 +110,30 @@ def test_every_problem_of_a_bare_machine_has_a_fix() -> None:
         "cache",
     }
     assert all(found.fix for found in examination.problems)
+
+
+def test_where_onnxruntime_is_broken_nothing_runs() -> None:
+    machine = FakeMachine(providers=ImportError("libcblas.so.3"), modules=MODULES)
+    examination = examine(machine)
+    said = "onnxruntime cannot be loaded (libcblas.so.3)"
+    assert examination.runs_with == Choice("nothing", f"nothing: {said}")
+    assert not any(backend.usable for backend in examination.backends)
+
+
+def test_an_examination_starts_where_opencv_and_onnxruntime_are_broken(tmp_path: Path) -> None:
+    for name in ("cv2", "onnxruntime"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('libGL.so.1 is not there')\n")
+    program = (
+        "from crispstream.runtime.doctor.examine import examine\n"
+        "from crispstream.runtime.doctor.machine import Machine\n"
+        "found = examine(Machine())\n"
+        "print(*(problem.topic for problem in found.problems), found.runs_with.name, sep=',')"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT / 'build/links'}"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {"ONNX Runtime", "OpenCV"} <= set(done.stdout.strip().split(","))
 
 
 def test_checks_have_distinct_names() -> None:

@@ -42,6 +42,7 @@ def test_a_folder_that_will_be_made_is_judged_by_the_nearest_that_exists(tmp_pat
     deep = str(tmp_path / "not/yet/made")
     assert machine.may_write(deep)
     assert machine.free_bytes(deep) > 0
+    assert list(tmp_path.iterdir()) == [], "that it was tried is not to be seen"
     (tmp_path / "file").touch()
     assert not machine.may_write(str(tmp_path / "file/below"))
 
@@ -49,6 +50,37 @@ def test_a_folder_that_will_be_made_is_judged_by_the_nearest_that_exists(tmp_pat
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_of_others_may_not_be_written() -> None:
     assert not Machine().may_write("/usr/lib/crispstream")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="this system has no /proc")
+def test_a_place_that_refuses_root_too_may_not_be_written() -> None:
+    assert not Machine().may_write("/proc/crispstream/engines")
+
+
+def test_below_a_folder_that_may_not_be_entered_nothing_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    whole = Path.exists
+
+    def exists(path: Path) -> bool:  # as for a user who is not root
+        if closed in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return whole(path)
+
+    monkeypatch.setattr(Path, "exists", exists)
+    assert Machine().free_bytes(str(closed / "cache")) > 0
+
+
+def test_damaged_engines_are_found(tmp_path: Path) -> None:
+    engines = tmp_path / "engines"
+    assert Machine().damaged_engines(str(tmp_path)) == {}
+    engines.mkdir()
+    (engines / "edge-n.fp16.engine").write_bytes(b"")
+    found = Machine().damaged_engines(str(tmp_path))
+    assert list(found) == ["edge-n.fp16"]
+    assert all(found.values())
 
 
 def test_names_of_the_platform() -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -97,7 +98,15 @@ def test_a_flavour_that_cannot_be_loaded_is_passed_over_with_its_reason() -> Non
 def test_a_library_that_breaks_in_its_own_way_is_passed_over_too() -> None:
     probes = fake_probes(RTX_4070, {"tensorrt": AttributeError("no ILogger")}, OSError("libcublas"))
     assert choose_backend("auto", probes).reason == "onnxruntime on the CPU: no ILogger"
-    assert candidates(probes)[2].why == "onnxruntime cannot be imported (libcublas)"
+    assert candidates(probes)[2].why == "onnxruntime cannot be loaded (libcublas)"
+
+
+def test_onnxruntime_that_cannot_be_loaded_is_judged_unusable() -> None:
+    broken = fake_probes(providers=ImportError("libcblas.so.3: cannot open\nmore"))
+    expected = "onnxruntime cannot be loaded (libcblas.so.3: cannot open)"
+    fix = "pip install --force-reinstall onnxruntime"
+    assert candidates(broken)[-1] == Candidate("onnxruntime", False, expected, fix)
+    assert choose_backend("auto", broken).name == "onnxruntime", "only who runs a model imports it"
 
 
 def test_without_a_driver_no_library_is_asked() -> None:
@@ -106,6 +115,7 @@ def test_without_a_driver_no_library_is_asked() -> None:
 
     probes = replace(fake_probes(), load_flavour=never, onnxruntime_providers=never)
     assert choose_backend("auto", probes).name == "onnxruntime"
+    probes = replace(fake_probes(), load_flavour=never)
     assert [found.usable for found in candidates(probes)] == [False, False, False, True]
 
 
@@ -156,9 +166,23 @@ def test_a_named_backend_that_can_run_is_taken_though_there_is_a_better_one() ->
     assert [choose_backend(name, probes).name for name in BACKENDS] == list(BACKENDS)
 
 
-def test_an_unknown_backend_is_bad_usage() -> None:
-    with pytest.raises(UsageError, match="choose one of auto, tensorrt, tensorrt-rtx"):
-        choose_backend("cuda", fake_probes())
+@pytest.mark.parametrize(
+    ("wanted", "hint"),
+    [
+        ("TensorRT", "did you mean 'tensorrt'? "),
+        ("tensorrt_rtx", "did you mean 'tensorrt-rtx'? "),
+        ("rtx", "did you mean 'tensorrt-rtx'? "),
+        ("TRT", "did you mean 'tensorrt'? "),
+        ("cuda", "did you mean 'onnxruntime-cuda'? "),
+        ("Auto", "did you mean 'auto'? "),
+        ("vulkan", ""),
+    ],
+)
+def test_an_unknown_backend_is_bad_usage(wanted: str, hint: str) -> None:
+    names = "auto, tensorrt, tensorrt-rtx, onnxruntime-cuda, onnxruntime"
+    expected = re.escape(f"there is no backend '{wanted}'; {hint}choose one of {names}")
+    with pytest.raises(UsageError, match=f"^{expected}$"):
+        choose_backend(wanted, fake_probes())
 
 
 def test_candidates_are_all_judged() -> None:

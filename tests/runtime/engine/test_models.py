@@ -48,5 +48,9 @@ def test_unknown_models_list_what_there_is(shipped: Path, tmp_path: Path) -> Non
     file.write_bytes(b"x")
     with pytest.raises(UsageError, match="is a file; a bundle is a folder"):
         models.find_model(file)
+    engine = tmp_path / "edge-one 2.engine"
+    engine.write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"is an engine; keep it with: crispstream engines add '/"):
+        models.find_model(engine)
     with pytest.raises(BundleError, match=r"bundle\.json"):
         models.find_model(tmp_path)

@@ -12,6 +12,7 @@ import pytest
 
 from crispstream.core.bundle import Bundle
 from crispstream.core.errors import EngineError
+from crispstream.core.files import sha256_of
 from crispstream.core.pixels import Bytes
 from crispstream.core.sizes import SizeRange
 from crispstream.runtime.engine.backends.tensorrt.backend import TensorRTBackend
@@ -20,8 +21,10 @@ from crispstream.runtime.engine.building.options import BuildOptions
 from crispstream.runtime.engine.building.retry import OutOfMemoryError
 from crispstream.runtime.engine.device.gpu import Gpu, find_gpu
 from crispstream.runtime.engine.models import find_model
-from crispstream.runtime.engine.obtain import EngineSource, Obtained, Wish, obtain
+from crispstream.runtime.engine.obtain import EngineSource, obtain
+from crispstream.runtime.engine.store.key import EngineKey
 from crispstream.runtime.engine.store.store import EngineStore
+from crispstream.runtime.engine.wish import Obtained, Wish
 from crispstream.runtime.restorer import Restorer
 from tests.helpers.fakes.fake_gpu import FakeGpu
 from tests.helpers.fakes.rig import Rig
@@ -136,7 +139,7 @@ def test_what_was_built_with_less_is_found_again(
     notes: list[str] = []
     first = obtain(wish_for(bundle, notes), STATIC)
     assert first.record.retries == ("out of memory: built at optimisation level 2",)
-    assert notes == list(first.record.retries)
+    assert notes == ["out of memory; trying again at optimisation level 2"]
     assert not obtain(wish_for(bundle), STATIC).fresh
 
 
@@ -228,3 +231,83 @@ def test_every_profile_is_re_checked_and_the_worst_is_kept(
     made: Obtained = obtain(wish_for(bundle), both)
     assert checked == [(32, 24), (64, 48)]
     assert made.record.recheck["size"] in ("32x24", "64x48")
+
+
+def test_an_engine_the_library_does_not_take_is_removed_and_built_again(
+    rig: Rig, bundle: Bundle
+) -> None:
+    store = EngineStore()
+    good = obtain(wish_for(bundle), STATIC)
+    junk = b"not an engine of this library"
+    record = replace(good.record, engine_sha256=sha256_of(junk), engine_bytes=len(junk))
+    store.add(wish_for(bundle).key(STATIC), junk, replace(record, recheck={}))
+    notes: list[str] = []
+    again = obtain(wish_for(bundle, notes), STATIC)
+    assert (again.fresh, again.engine) == (True, good.engine)
+    assert any("is of no use here and was removed" in note for note in notes)
+
+
+def test_a_stream_builds_again_what_the_library_no_longer_takes(rig: Rig, bundle: Bundle) -> None:
+    store = EngineStore()
+    good = obtain(wish_for(bundle), STATIC)
+    junk = b"not an engine of this library"
+    record = replace(good.record, engine_sha256=sha256_of(junk), engine_bytes=len(junk))
+    store.add(wish_for(bundle).key(STATIC), junk, record)  # its verdict was passed here
+    with Restorer.open("edge-n", backend="tensorrt", size=SIZE) as restorer:
+        restorer.restore(soft_picture(1, 24, 32))
+    assert obtain(wish_for(bundle), STATIC).engine == good.engine
+    rig.gpu.check_clean()
+
+
+def test_a_verdict_that_was_not_passed_or_is_of_another_gpu_does_not_count(
+    rig: Rig, bundle: Bundle
+) -> None:
+    store = EngineStore()
+    good = obtain(wish_for(bundle), STATIC)
+    verdicts = ({"passed": False}, {"gpu": {**good.record.recheck["gpu"], "multiprocessors": "8"}})
+    for other in verdicts:
+        record = replace(good.record, recheck={**good.record.recheck, **other})
+        store.add(wish_for(bundle).key(STATIC), good.engine, record)
+        assert obtain(wish_for(bundle), STATIC).record.recheck == good.record.recheck
+
+
+def test_engines_of_other_settings_of_the_kit_are_not_used(
+    rig: Rig, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = obtain(wish_for(bundle), STATIC)
+    store = EngineStore()
+    store.remove(old.path.name if old.path else "")
+    record = replace(old.record, builder_recipe=0)
+    store.add(EngineKey.of(record), old.engine, record)
+    builds = count_builds(monkeypatch)
+    EngineSource(wish_for(bundle))(24, 32)
+    assert len(builds) == 1
+
+
+def test_a_range_is_judged_at_its_ends_too(
+    rig: Rig, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restored = TensorRTBackend.restored
+
+    def black_when_large(backend: TensorRTBackend, slot: int) -> Bytes:
+        frame = restored(backend, slot)
+        return np.zeros_like(frame) if frame.shape[0] > 4 * 48 else frame
+
+    monkeypatch.setattr(TensorRTBackend, "restored", black_when_large)
+    wide = BuildOptions((SizeRange.parse("16x16:64x48:96x64"),))
+    with pytest.raises(EngineError, match=r"something else than its graph: .*one colour"):
+        obtain(wish_for(bundle), wide)
+
+
+def test_auto_takes_the_cpu_where_the_gpu_does_not_start(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: object, **__: object) -> None:
+        raise EngineError("the GPU is busy")
+
+    monkeypatch.setattr(TensorRTBackend, "__init__", busy)
+    with Restorer.open("edge-n", threads=1) as restorer:
+        assert restorer.backend_name == "onnxruntime-cpu"
+        assert "onnxruntime on the CPU: the GPU is busy" in restorer.why
+    with pytest.raises(EngineError, match="the GPU is busy"):
+        Restorer.open("edge-n", backend="tensorrt")

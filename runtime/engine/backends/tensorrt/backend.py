@@ -18,7 +18,7 @@ from crispstream.runtime.engine.device.worker import GpuWorker
 from crispstream.runtime.engine.native import load_flavour
 from crispstream.runtime.latency import Latencies
 
-from .context import EngineContext
+from .context import Contexts
 from .engine import LoadedEngine, Plan, Shelf
 from .pipeline import Pipeline
 from .slots import STAGES
@@ -76,7 +76,7 @@ class TensorRTBackend:
         self._shelf = Shelf(provide)
         self._maker = _graph_maker(cuda_graph and flavour == _GRAPHED_BY_US)
         self._engine: LoadedEngine | None = None
-        self._context: EngineContext | None = None
+        self._contexts: Contexts | None = None
         self._pipeline: Pipeline | None = None
         self._frames: list[Bytes] = []
         self._restored: list[Bytes] = []
@@ -106,8 +106,10 @@ class TensorRTBackend:
         self._worker.call(self._drop_pipeline)  # first: building an engine wants memory
         if self._engine is None or self._engine.profile_for(width, height) is None:
             self._worker.call(self._drop_engine)
-            self._engine = self._shelf.borrow(height, width, self._load)
-        make = partial(self._make_pipeline, self._engine, (width, height), slots)
+            engine = self._engine = self._shelf.borrow(height, width, self._load)
+        else:
+            engine = self._engine
+        make = partial(self._make_pipeline, engine, (width, height), slots)
         pipeline = self._worker.call(make)
         self._frames = [slot.frame.array for slot in pipeline.slots]
         self._restored = [slot.restored.array for slot in pipeline.slots]
@@ -115,23 +117,28 @@ class TensorRTBackend:
         self._finishes = [partial(pipeline.finish, index) for index in range(slots)]
 
     def _load(self, plan: Plan) -> LoadedEngine:
-        load = partial(
-            LoadedEngine, self._trt, self.name, plan, self._states, cuda_graph=self._cuda_graph
-        )
-        return self._worker.call(load)
+        return self._worker.call(partial(self._load_and_keep, plan))
+
+    def _load_and_keep(self, plan: Plan) -> LoadedEngine:
+        """In the worker: Ctrl-C may end the wait for it, and then nobody else has the engine."""
+        engine = LoadedEngine(self._trt, self.name, plan, self._states, cuda_graph=self._cuda_graph)
+        self._shelf.put(engine)
+        self._engine = engine
+        return engine
 
     def _make_pipeline(self, engine: LoadedEngine, size: tuple[int, int], slots: int) -> Pipeline:
-        """In the worker: the context belongs to the engine and is kept from size to size."""
-        if self._context is None:
-            self._context = EngineContext(engine, self._states)
+        """In the worker: contexts belong to the engine and are kept from size to size."""
+        if self._contexts is None:
+            self._contexts = Contexts(engine, self._states)
         self._pipeline = Pipeline(
             self._worker.driver,
-            self._context,
+            self._contexts,
             self._states,
             size,
             slots,
             self.device_latencies,
             self._maker,
+            keep_addresses=self._maker is not None or engine.captures_graphs,
         )
         return self._pipeline
 
@@ -189,20 +196,20 @@ class TensorRTBackend:
                 self._worker.call(self._drop_all)
         finally:
             self._worker.close()
-            self._pipeline, self._context, self._engine = None, None, None
+            self._pipeline, self._contexts, self._engine = None, None, None
 
     def _drop_pipeline(self) -> None:
         pipeline, self._pipeline = self._pipeline, None
         if pipeline is not None:
-            if pipeline.stale:
+            if pipeline.gave_graphs_up:
                 self._maker = None
             pipeline.close()
 
     def _drop_engine(self) -> None:
-        context, self._context = self._context, None
+        contexts, self._contexts = self._contexts, None
         engine, self._engine = self._engine, None
-        if context is not None:
-            context.close()
+        if contexts is not None:
+            contexts.close()
         if engine is not None:
             self._shelf.give_back(engine)
 

@@ -1,15 +1,16 @@
-"""An execution context of an engine: shapes and addresses set, then enqueued.
+"""Execution contexts of an engine: shapes and addresses set, then enqueued.
 
 Every call of the library that gives a bool is checked: it logs the reason and goes on otherwise.
+Some are documented to give one and raise RuntimeError in the bindings of 10.x instead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import EngineError
 from crispstream.core.pixels import SCALE
-from crispstream.runtime.engine.native import listening
+from crispstream.runtime.engine.native import Heard, listening
 
 from .engine import INPUT, OUTPUT, STATE_IN, LoadedEngine, sizes_text
 
@@ -29,6 +30,7 @@ class EngineContext:
         self._engine = engine
         self._states = tuple(states)
         self._native: Any = engine.create_context()
+        self._bound: Addresses = ()
 
     def state_shape(self, state: StateTensor, width: int, height: int) -> tuple[int, ...]:
         """Return [1, C, H/divisor, W/divisor]."""
@@ -52,45 +54,53 @@ class EngineContext:
                 f"{width}x{height}; build it for that size: crispstream build --size "
                 f"{width}x{height}"
             )
+        self._bound = ()
         with listening() as heard:
-            fault = self._set_shapes(profile, width, height, stream_handle)
+            fault = self._set_shapes(heard, profile, width, height, stream_handle)
         if fault:
             said = heard.first_error() or "nothing"
             raise EngineError(
                 f"{self._engine.flavour} refused {fault} for frames of {width}x{height} px; it "
-                f"said: {said}; build the engine again: crispstream build",
+                f"said: {said}; build the engine again: crispstream build --rebuild",
                 said,
             )
 
-    def _set_shapes(self, profile: int, width: int, height: int, stream_handle: int) -> str:
+    def _set_shapes(
+        self, heard: Heard, profile: int, width: int, height: int, stream_handle: int
+    ) -> str:
         """Return what the library refused, "" for nothing."""
         context = self._native
-        if not context.set_optimization_profile_async(profile, stream_handle):
+        if not _answer(heard, context.set_optimization_profile_async, profile, stream_handle):
             return f"its profile {profile}"
         shapes: dict[str, tuple[int, ...]] = {INPUT: (1, height, width, 3)}
         for state in self._states:
             shapes[f"{STATE_IN}{state.name}"] = self.state_shape(state, width, height)
         for name, shape in shapes.items():
-            if not context.set_input_shape(name, shape):
+            if not _answer(heard, context.set_input_shape, name, shape):
                 return f"the shape {list(shape)} of {name}"
-        if missing := context.infer_shapes():
-            return f"to infer the shapes of {', '.join(missing)}"
+        missing = _answer(heard, context.infer_shapes)
+        if missing is None or missing:
+            return f"to infer the shapes of {', '.join(missing or shapes)}"
         made = tuple(context.get_tensor_shape(OUTPUT))
         expected = (1, SCALE * height, SCALE * width, 3)
         return "" if made == expected else f"{list(expected)}, its result is {list(made)},"
 
     def bind(self, addresses: Addresses) -> None:
-        """Tell where the tensors of the next frame lie.
+        """Tell where the tensors of the next frame lie, unless they lie where they did.
 
         Raises:
             EngineError: if the library refuses.
         """
+        if addresses == self._bound:
+            return
+        self._bound = ()
         for name, address in addresses:
             if not self._native.set_tensor_address(name, address):
                 raise EngineError(
                     f"{self._engine.flavour} refused the address of {name}; build the engine "
-                    "again: crispstream build"
+                    "again: crispstream build --rebuild"
                 )
+        self._bound = addresses
 
     def enqueue(self, stream_handle: int) -> None:
         """Put the network's work into a stream.
@@ -107,10 +117,52 @@ class EngineContext:
         said = heard.first_error() or "nothing"
         raise EngineError(
             f"{self._engine.flavour} refused to run a frame, twice; it said: {said}; free memory "
-            "on the GPU, or build the engine again: crispstream build",
+            "on the GPU, or build the engine again: crispstream build --rebuild",
             said,
         )
 
     def close(self) -> None:
         """Free the context and its scratch memory; nothing of it may be running."""
         self._native = None
+
+
+class Contexts:
+    """The execution contexts of one stream of frames, kept from size to size."""
+
+    def __init__(self, engine: LoadedEngine, states: Sequence[StateTensor] = ()) -> None:
+        """Make the first.
+
+        Raises:
+            EngineError: if the library refuses, mostly for want of memory.
+        """
+        self._engine = engine
+        self._states = tuple(states)
+        self._made = [EngineContext(engine, states)]
+
+    def take(self, count: int) -> tuple[EngineContext, ...]:
+        """Return so many, none of which may be running; more than that are closed.
+
+        Raises:
+            EngineError: if the library refuses.
+        """
+        while len(self._made) > count:
+            self._made.pop().close()
+        while len(self._made) < count:
+            self._made.append(EngineContext(self._engine, self._states))
+        return tuple(self._made)
+
+    def close(self) -> None:
+        """Free them all."""
+        self.take(0)
+
+
+def _answer(heard: Heard, call: Callable[..., Any], *values: object) -> Any:  # noqa: ANN401
+    """Return what a call of the library returns, None if it raises; its words come after the log's.
+
+    `set_optimization_profile_async` and `infer_shapes` of TensorRT 10 raise.
+    """
+    try:
+        return call(*values)
+    except RuntimeError as error:
+        heard.errors.append(str(error))
+        return None

@@ -4,7 +4,6 @@ One adapter for `tensorrt` and `tensorrt_rtx`; what only some versions have is a
 `hasattr`. Shape letters: H height, W width. Sizes are (width, height) in pixels.
 """
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,17 +12,17 @@ from typing import Any, NamedTuple
 
 from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import EngineError
-from crispstream.core.files import write_atomically
 from crispstream.core.sizes import SizeRange
-from crispstream.runtime.engine.building.retry import speaks_of_memory
 from crispstream.runtime.engine.native import listening, logger_of
+
+from .deserialise import RefusedEngineError as RefusedEngineError
+from .deserialise import deserialised
+from .kernels import KernelCache
 
 INPUT, OUTPUT = "frame", "restored"
 STATE_IN, STATE_OUT = "state_in_", "state_out_"
 _BYTES = "UINT8"
 _STATE_TYPES = ("FLOAT", "HALF")
-
-_logger = logging.getLogger("crispstream.engine")
 
 
 class Plan(NamedTuple):
@@ -34,7 +33,11 @@ class Plan(NamedTuple):
     host_code_allowed: bool = False
     """Whether it may bring code for the CPU: a version-compatible engine does."""
     runtime_cache: Path | None = None
-    """Where TensorRT-RTX keeps the kernels it compiled on this device; written at the end."""
+    """Where TensorRT-RTX keeps the kernels it compiled on this device; written at the end, with
+    their SHA-256 in a file beside it."""
+    on_refused: Callable[[RefusedEngineError], None] | None = None
+    """Called if the library refuses these bytes, so that another plan can be provided: one more is
+    asked for. None: there would be no other."""
 
 
 class LoadedEngine:
@@ -45,6 +48,8 @@ class LoadedEngine:
     Attributes:
         flavour: "tensorrt" or "tensorrt-rtx".
         profiles: the sizes it takes, one range a profile.
+        captures_graphs: whether the library captures CUDA graphs by itself, as TensorRT-RTX can.
+            It does so again whenever an address or a shape of a context has changed.
     """
 
     def __init__(
@@ -61,20 +66,20 @@ class LoadedEngine:
         `cuda_graph` switches on TensorRT-RTX's own graphs; TensorRT has none.
 
         Raises:
-            EngineError: if the library refuses it, with the reason; or it is no engine of the kit.
+            RefusedEngineError: if the library refuses these bytes.
+            EngineError: if they cannot be loaded for another reason, or are no engine of the kit.
         """
         self.flavour = flavour
         self._creating = threading.Lock()
         self._runtime: Any = trt.Runtime(logger_of(trt, flavour))
         if plan.host_code_allowed:
             self._runtime.engine_host_code_allowed = True
-        self._engine: Any = _deserialised(trt, flavour, self._runtime, plan.engine)
+        self._engine: Any = deserialised(trt, flavour, self._runtime, plan.engine)
         _check_tensors(trt, self._engine, states)
         self.profiles = _profiles(self._engine)
-        self._cache_path = plan.runtime_cache
-        self._cache_content = b""
-        self._cache: Any = None
-        self._config: Any = self._runtime_config(trt, cuda_graph)
+        self._kernels: KernelCache | None = None
+        self.captures_graphs = cuda_graph and hasattr(trt, "CudaGraphStrategy")
+        self._config: Any = self._runtime_config(trt, plan.runtime_cache)
 
     def profile_for(self, width: int, height: int) -> int | None:
         """Return the profile that takes a size, one made for just that size before others."""
@@ -110,53 +115,26 @@ class LoadedEngine:
                 return f", which needs {getattr(self._engine, name) / 2**20:.0f} MiB of the GPU"
         return ""
 
-    def _runtime_config(self, trt: ModuleType, cuda_graph: bool) -> Any:  # noqa: ANN401
+    def _runtime_config(self, trt: ModuleType, cache: Path | None) -> Any:  # noqa: ANN401
         """Return TensorRT-RTX's settings for contexts; None for TensorRT, which needs none."""
         if not hasattr(trt, "CudaGraphStrategy"):
             return None
         config = self._engine.create_runtime_config()
-        if cuda_graph:
+        if self.captures_graphs:
             config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-        if self._cache_path is not None and hasattr(config, "create_runtime_cache"):
-            self._cache = config.create_runtime_cache()
-            self._read_cache(self._cache_path)
-            if not config.set_runtime_cache(self._cache):
-                _logger.warning("TensorRT-RTX takes no kernel cache: each start compiles again")
-                self._cache = None
+        if hasattr(trt, "DynamicShapesKernelSpecializationStrategy"):
+            # By default other kernels take over while frames run: not those that were re-checked.
+            eager = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+            config.dynamic_shapes_kernel_specialization_strategy = eager
+        if cache is not None and hasattr(config, "create_runtime_cache"):
+            self._kernels = KernelCache(config, cache)
         return config
-
-    def _read_cache(self, path: Path) -> None:
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            _logger.warning("the kernel cache '%s' cannot be read (%s)", path, error.strerror)
-            return
-        if self._cache.deserialize(content):
-            self._cache_content = content
-        else:
-            _logger.info("the kernel cache '%s' is of another GPU or version; made anew", path)
-
-    def _keep_cache(self) -> None:
-        if self._cache is None or self._cache_path is None:
-            return
-        content = self._cache.serialize()
-        if content is None or bytes(content) == self._cache_content:
-            return
-        try:
-            write_atomically(self._cache_path, bytes(content))
-        except OSError as error:
-            _logger.warning(
-                "the kernel cache '%s' cannot be written (%s): the next start compiles again",
-                self._cache_path,
-                error.strerror,
-            )
 
     def close(self) -> None:
         """Keep what was compiled and free the engine; its contexts must be gone."""
-        self._keep_cache()
-        self._cache = None
+        if self._kernels is not None:
+            self._kernels.keep()
+        self._kernels = None
         self._config = None
         self._engine = None
         self._runtime = None
@@ -178,18 +156,31 @@ class Shelf:
     def borrow(self, height: int, width: int, load: Callable[[Plan], LoadedEngine]) -> LoadedEngine:
         """Return an engine that takes a size, loaded now unless it is there; `give_back` it.
 
-        Both `provide` and `load` are called in this thread. What is provided need not take
-        the size: who asked finds out when it sets its shapes.
+        Both `provide` and `load` are called in this thread; `load` must `put` what it made here.
+        What is provided need not take the size: who asked finds out when it sets its shapes.
+
+        Raises:
+            Exception: what `provide` and `load` raise; a RefusedEngineError of the first plan only
+                if that plan says nothing of it.
         """
         if engine := self._taken(height, width):
             return engine
         with self._providing:
             if engine := self._taken(height, width):
                 return engine
-            engine = load(self._provide(height, width))
-            with self._counting:
-                self._users[engine] = 1
-            return engine
+            plan = self._provide(height, width)
+            try:
+                return load(plan)
+            except RefusedEngineError as error:
+                if plan.on_refused is None:
+                    raise
+                plan.on_refused(error)
+            return load(self._provide(height, width))
+
+    def put(self, engine: LoadedEngine) -> None:
+        """Take an engine that was loaded just now, with its first user."""
+        with self._counting:
+            self._users[engine] = 1
 
     def _taken(self, height: int, width: int) -> LoadedEngine | None:
         with self._counting:
@@ -208,41 +199,6 @@ class Shelf:
                 del self._users[engine]
         if last:
             engine.close()
-
-
-def _deserialised(trt: ModuleType, flavour: str, runtime: Any, engine: bytes) -> Any:  # noqa: ANN401
-    with listening() as heard:
-        _refuse_invalid(trt, flavour, runtime, engine)
-        loaded = runtime.deserialize_cuda_engine(engine)
-    if loaded is None:
-        said = heard.first_error() or "nothing"
-        advice = (
-            "end other programs that use the GPU"
-            if speaks_of_memory([*heard.errors, *heard.warnings])
-            else "build it again on this machine: crispstream build"
-        )
-        raise EngineError(
-            f"{flavour} {trt.__version__} does not load the engine; it said: {said}; {advice}",
-            said,
-        )
-    return loaded
-
-
-def _refuse_invalid(trt: ModuleType, flavour: str, runtime: Any, engine: bytes) -> None:  # noqa: ANN401
-    """TensorRT-RTX tells what is wrong from the engine's header, before any work."""
-    if not hasattr(runtime, "get_engine_validity") or not hasattr(trt, "EngineValidity"):
-        return
-    validity, faults = runtime.get_engine_validity(engine)
-    if validity != trt.EngineValidity.INVALID:
-        return
-    members = getattr(trt, "EngineInvalidityDiagnostics", None)
-    names = [] if members is None else members.__members__.items()
-    found = [name.replace("_", " ").lower() for name, bit in names if int(faults) & int(bit)]
-    raise EngineError(
-        f"{flavour} {trt.__version__} cannot run the engine here: "
-        f"{', '.join(found) or 'no reason given'}; build it again for this GPU and version: "
-        "crispstream build"
-    )
 
 
 def _check_tensors(trt: ModuleType, engine: Any, states: Sequence[StateTensor]) -> None:  # noqa: ANN401
@@ -264,7 +220,7 @@ def _check_tensors(trt: ModuleType, engine: Any, states: Sequence[StateTensor]) 
         raise EngineError(
             f"the engine's tensors are {told or 'none'}; expected {', '.join(expected)}, frames as "
             f"{_BYTES} and states as {' or '.join(_STATE_TYPES)}; build it from a bundle of the "
-            "kit: crispstream build"
+            "kit: crispstream build --rebuild"
         )
 
 
@@ -275,7 +231,7 @@ def _profiles(engine: Any) -> tuple[SizeRange, ...]:  # noqa: ANN401
         if len(shapes) != 3 or any(len(shape) != 4 for shape in shapes):
             raise EngineError(
                 f"profile {index} of the engine gives the frame the shapes {shapes}, expected "
-                "three of [1, H, W, 3]; build it again: crispstream build"
+                "three of [1, H, W, 3]; build it again: crispstream build --rebuild"
             )
         found.append(SizeRange(*((shape[2], shape[1]) for shape in shapes)))
     return tuple(found)

@@ -70,38 +70,62 @@ class Slot:
         return (INPUT, self.frame_pointer), (OUTPUT, self.restored_pointer)
 
 
-def make_slot(
-    stack: ExitStack, driver: Driver, index: int, width: int, height: int, *, mapped: bool
-) -> Slot:
-    """Make a slot for frames of one size in px; the stack closes what is in it.
+class _Hosts(NamedTuple):
+    frame: HostBuffer
+    restored: HostBuffer
 
-    `mapped` asks for memory that the GPU uses in place; where it cannot be had, or is not asked
-    for, there are buffers on the GPU besides.
+
+class _OnGpu(NamedTuple):
+    frame: int
+    restored: int
+
+
+def make_slots(
+    stack: ExitStack, driver: Driver, count: int, width: int, height: int, *, share: bool
+) -> tuple[Slot, ...]:
+    """Make slots for frames of one size in px; the stack closes what is in them.
+
+    On an integrated GPU they lie in memory that it uses in place. Where that cannot be had for all,
+    and on others, there are buffers on the GPU besides: a pair for each slot, or one pair that all
+    `share`, whose frames must not overlap.
 
     Raises:
         EngineError: if there is not so much memory.
     """
     shapes = (height, width, 3), (SCALE * height, SCALE * width, 3)
-    frame, restored = (owned(stack, driver.host_buffer(shape, mapped=mapped)) for shape in shapes)
-    is_mapped = frame.pointer is not None and restored.pointer is not None
 
-    def on_gpu(host: HostBuffer) -> int:
-        if is_mapped and host.pointer is not None:
-            return host.pointer
-        return owned(stack, driver.device_buffer(host.array.nbytes)).pointer
+    def host(shape: tuple[int, ...]) -> HostBuffer:
+        return owned(stack, driver.host_buffer(shape, mapped=driver.integrated))
 
-    def span(stage: str) -> Span:
-        return Span(stage, owned(stack, driver.event()), owned(stack, driver.event()))
+    def on_gpu(pair: _Hosts) -> _OnGpu:
+        sizes = (each.array.nbytes for each in pair)
+        return _OnGpu(*(owned(stack, driver.device_buffer(size)).pointer for size in sizes))
 
-    return Slot(
-        index,
-        frame,
-        restored,
-        on_gpu(frame),
-        on_gpu(restored),
-        is_mapped,
-        span("copy_in"),
-        span("infer"),
-        span("copy_out"),
-        span("whole"),
+    hosts = [_Hosts(*(host(shape) for shape in shapes)) for _ in range(count)]
+    mapped = [pair for pair in map(_mapped, hosts) if pair is not None]
+    is_mapped = len(mapped) == count
+    if is_mapped:
+        there = mapped
+    elif share:
+        there = [on_gpu(hosts[0])] * count
+    else:
+        there = [on_gpu(pair) for pair in hosts]
+
+    pairs = zip(hosts, there, strict=True)
+    return tuple(_slot(stack, driver, index, *pair, is_mapped) for index, pair in enumerate(pairs))
+
+
+def _slot(
+    stack: ExitStack, driver: Driver, index: int, hosts: _Hosts, on_gpu: _OnGpu, is_mapped: bool
+) -> Slot:
+    copy_in, infer, copy_out, whole = (
+        Span(stage, owned(stack, driver.event()), owned(stack, driver.event())) for stage in STAGES
     )
+    return Slot(index, *hosts, *on_gpu, is_mapped, copy_in, infer, copy_out, whole)
+
+
+def _mapped(pair: _Hosts) -> _OnGpu | None:
+    """Return where the GPU sees a pair, None if it does not."""
+    if pair.frame.pointer is None or pair.restored.pointer is None:
+        return None
+    return _OnGpu(pair.frame.pointer, pair.restored.pointer)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -14,6 +15,7 @@ from crispstream.core.files import sha256_of
 from crispstream.core.sizes import SizeRange
 from crispstream.runtime.engine.building import build as build_module
 from crispstream.runtime.engine.building.build import Built, build_engine, build_from_bundle
+from crispstream.runtime.engine.building.layers import convolution_types
 from crispstream.runtime.engine.building.options import BuildOptions
 from crispstream.runtime.engine.building.retry import OutOfMemoryError
 from crispstream.runtime.engine.models import find_model, shipped_names
@@ -76,6 +78,15 @@ def test_profiles_and_compute_capabilities_add_to_the_engine() -> None:
         )
     ]
     assert sizes[0] < min(sizes[1:])
+
+
+@needs_rtx
+def test_convolutions_are_counted_once_whatever_is_built_for() -> None:
+    def counted(options: BuildOptions) -> dict[str, int]:
+        return dict(convolution_types(build_engine(small_net(), options).layers))
+
+    profiles = (SizeRange.only(SIZE), SizeRange.parse("32x32:64x64:128x96"))
+    assert counted(BuildOptions(profiles, ((8, 6), (12, 0)))) == counted(STATIC) == {"Float": 3}
 
 
 @needs_rtx
@@ -281,4 +292,16 @@ def test_less_is_built_when_memory_is_missing_and_the_record_says_so(
     _, record = build_from_bundle(bundle, options, flavour="tensorrt", on_note=told.append)
     assert record.sizes == "64x48"
     assert record.retries == ("out of memory: built for sizes up to the best only, 64x48",)
-    assert told == [*record.retries, "the timing cache was replaced"]
+    assert told == [
+        "out of memory; trying again for sizes up to the best only, 64x48",
+        "the timing cache was replaced",
+    ]
+
+
+@needs_rtx
+def test_builds_of_several_threads_do_not_mix_what_is_said_of_them() -> None:
+    graphs = [small_net(), small_net(half=True)] * 2
+    expected = [convolution_types(build_engine(graph, STATIC).layers) for graph in graphs]
+    with ThreadPoolExecutor(4) as pool:
+        built = list(pool.map(lambda graph: build_engine(graph, STATIC), graphs))
+    assert [convolution_types(each.layers) for each in built] == expected

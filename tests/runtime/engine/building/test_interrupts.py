@@ -127,3 +127,25 @@ def test_a_failure_inside_comes_out_unless_it_was_pressed() -> None:
         raise ValueError("inside")
 
     interrupt_in(work)
+
+
+class EndedError(Exception):
+    """Raised by a handler."""
+
+
+def test_sigterm_is_held_too_where_it_has_a_handler() -> None:
+    def end(number: int, _: object) -> None:
+        raise EndedError(number)
+
+    def held() -> None:
+        with held_interrupt() as interrupted:
+            signal.raise_signal(signal.SIGTERM)
+            assert interrupted()
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(EndedError, match=str(int(signal.SIGTERM))):
+            held()
+        assert signal.getsignal(signal.SIGTERM) is end
+    finally:
+        signal.signal(signal.SIGTERM, before)

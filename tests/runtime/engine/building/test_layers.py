@@ -67,3 +67,11 @@ def test_convolutions_are_told_from_kernels_and_counted_by_what_they_read():
     counts = convolution_types(layers)
     assert counts == {"Int8": 2, "Half": 1}
     assert list(counts) == ["Int8", "Half"]
+
+
+def test_of_several_profiles_the_convolutions_of_the_first_are_counted():
+    rows = [row.replace("_myl0_", "_myl1_") for row in (INTEGER, FUSED, KERNEL)]
+    second = [row.replace("/Conv_myl1", "/Conv [profile 1]_myl1") for row in rows]
+    layers = layers_of([INTEGER, FUSED, KERNEL, *second])
+    assert len(layers) == 6
+    assert convolution_types(layers) == {"Int8": 1, "Half": 1}

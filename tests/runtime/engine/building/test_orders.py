@@ -7,7 +7,12 @@ import pytest
 
 from crispstream.core.errors import EngineError, UsageError
 from crispstream.runtime.engine.building.options import BuildOptions
-from crispstream.runtime.engine.building.orders import give_orders, refuse_unfit
+from crispstream.runtime.engine.building.orders import (
+    give_orders,
+    refuse_unfit,
+    refuse_unknown_aims,
+    remark_on,
+)
 
 PLAIN = BuildOptions.static((64, 48))
 
@@ -137,3 +142,34 @@ def test_tensorrt_rtx_takes_what_it_can_do() -> None:
     refuse_unfit(
         replace(PLAIN, optimisation_level=5, compute_capabilities=((8, 6),)), "tensorrt-rtx"
     )
+
+
+def test_tensorrt_refuses_to_aim_before_it_is_imported() -> None:
+    with pytest.raises(UsageError, match=r"cannot aim at 8\.6; .*build for tensorrt-rtx"):
+        refuse_unfit(replace(PLAIN, compute_capabilities=((8, 6),)), "tensorrt")
+
+
+def test_unknown_compute_capabilities_are_refused_without_a_builder() -> None:
+    trt = fake_tensorrt(aims=True)
+    refuse_unknown_aims(trt, replace(PLAIN, compute_capabilities=((12, 0),)), "tensorrt-rtx")
+    refuse_unknown_aims(fake_tensorrt(), PLAIN, "tensorrt")
+    with pytest.raises(UsageError, match=r"capability 9\.99; it knows 8\.6, 12\.0"):
+        refuse_unknown_aims(trt, replace(PLAIN, compute_capabilities=((9, 99),)), "tensorrt-rtx")
+
+
+@pytest.mark.parametrize(
+    ("aims", "precision", "words"),
+    [
+        (((7, 5),), "int8", "tensorrt-rtx computes int8 graphs in half for compute capability 7.5"),
+        (((7, 5), (8, 6)), "int8", "so it may be for 8.6 in the same engine"),
+        (((7, 5),), "fp16", ""),
+        (((8, 6),), "int8", ""),
+        ((), "int8", ""),
+    ],
+)
+def test_int8_on_turing_is_remarked_on(
+    aims: tuple[tuple[int, int], ...], precision: str, words: str
+) -> None:
+    remark = remark_on(replace(PLAIN, compute_capabilities=aims), "tensorrt-rtx", precision)
+    assert words in remark
+    assert bool(remark) == bool(words)

@@ -47,7 +47,9 @@ def test_a_range_gives_up_its_largest_size_first() -> None:
     assert retries == (
         "out of memory: built for sizes up to the best only, 160x96:320x180:320x180, 64x48",
     )
-    assert told == list(retries)
+    assert told == [
+        "out of memory; trying again for sizes up to the best only, 160x96:320x180:320x180, 64x48"
+    ]
 
 
 def test_then_the_level_is_lowered_step_by_step() -> None:
@@ -56,6 +58,11 @@ def test_then_the_level_is_lowered_step_by_step() -> None:
     assert [order.optimisation_level for order in builder.orders] == [None, None, 2, 0]
     assert all(order.profiles == options.profiles for order in builder.orders[1:])
     assert [each.rpartition(" ")[2] for each in retries[1:]] == ["2", "0"]
+
+
+def test_one_level_that_was_tried_in_vain_is_one_level() -> None:
+    with pytest.raises(EngineError, match="it failed too at optimisation level 0; free"):
+        build_with_less(FakeBuilder(9), replace(STATIC, optimisation_level=2))
 
 
 def test_a_static_size_is_never_changed() -> None:
@@ -79,9 +86,9 @@ def test_in_the_end_the_first_error_is_raised_with_what_was_tried() -> None:
     with pytest.raises(EngineError, match=r"build for a smaller size$") as caught:
         build_with_less(FakeBuilder(9), RANGE)
     assert str(caught.value).startswith(
-        "tensorrt refused; it said: OutOfMemory; it failed too when built for sizes up to"
+        "tensorrt refused; it said: OutOfMemory; it failed too for sizes up to the best only, "
     )
-    assert "built at optimisation level 2; built at optimisation level 0; free" in str(caught.value)
+    assert ", 64x48, and at optimisation levels 2 and 0; free" in str(caught.value)
     assert caught.value.native_log == "native"
 
 

@@ -93,9 +93,36 @@ def test_missing_memory_is_said_in_mebibytes(gpu: FakeGpu, driver: Driver) -> No
     gpu.fail_creation = sum(gpu.created.values()) + 1
     with pytest.raises(EngineError, match=r"no 3 MiB of memory for a buffer, 1024 of 8192 MiB"):
         driver.device_buffer(3 << 20)
-    gpu.fail_creation = sum(gpu.created.values()) + 1
-    with pytest.raises(EngineError, match=r"did not pin 2 MiB of memory \(CUDA error 2\)"):
-        driver.host_buffer((2 << 20,))
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_memory_that_the_driver_does_not_pin_is_there_all_the_same(
+    gpu: FakeGpu, driver: Driver, mapped: bool
+) -> None:
+    gpu.pin_refused = 2
+    buffer = driver.host_buffer((8,), mapped=mapped)
+    assert (buffer.pin_error, buffer.pointer) == (2, None)
+    buffer.array[:] = 7
+    buffer.close()
+    gpu.pin_refused = 0
+    buffer = driver.host_buffer((8,))
+    assert buffer.pin_error == 0
+    buffer.close()
+
+
+def test_a_driver_that_pins_nothing_because_its_context_is_lost_says_so(gpu: FakeGpu) -> None:
+    driver = Driver()
+    gpu.pin_refused = 700
+
+    def lose(self: object, *_: object) -> int:
+        gpu.sticky = "an illegal memory access was encountered"
+        return 700
+
+    driver._libcuda.cuMemHostRegister_v2 = lose.__get__(driver._libcuda)
+    with pytest.raises(EngineError, match=r"pins no memory \(CUDA error 700\); restart"):
+        driver.host_buffer((8,))
+    driver.close()
+    gpu.check_clean(lost=True)
 
 
 def test_missing_memory_of_the_computer_is_said_too(

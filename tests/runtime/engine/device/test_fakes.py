@@ -7,9 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from crispstream.core.sizes import SizeRange
+from tests.helpers.fakes.fake_bindings import fake_bindings
 from tests.helpers.fakes.fake_cuda import fake_pycuda
 from tests.helpers.fakes.fake_gpu import FakeCudaError, FakeGpu
 from tests.helpers.fakes.fake_libcuda import FakeLibcuda
+from tests.helpers.fakes.fake_plan import plan_of
 from tests.helpers.fakes.fake_tensorrt import fake_tensorrt
 from tests.helpers.fakes.surface import FakeModule, Surface
 
@@ -39,7 +42,7 @@ def program() -> Program:
 def copied(seed: int, *, waits: bool) -> bool:
     """Fill memory on one stream and copy it on by another; return whether that came out right."""
     program = Program(seed)
-    program.gpu.can_pin = False
+    program.gpu.pin_refused = 801
     first, second = (program.cuda.Stream(NON_BLOCKING) for _ in range(2))
     filled = program.cuda.Event(0)
     memory, result = program.cuda.mem_alloc(64), np.zeros(64, np.uint8)
@@ -148,6 +151,72 @@ def test_memory_unpinned_while_a_copy_is_queued_is_found(program: Program) -> No
     program.cuda.memcpy_htod_async(int(memory), host, stream)
     library.cuMemHostUnregister(address)
     assert "host memory freed while queued work needs it" in program.fault()
+
+
+class Network:
+    """An execution context of a fake engine, with memory for two frames."""
+
+    def __init__(self, program: Program, *, own_graphs: bool = False) -> None:
+        flavour = "tensorrt-rtx" if own_graphs else "tensorrt"
+        trt = fake_tensorrt(program.gpu, flavour=flavour)
+        plan = plan_of(SizeRange.only((8, 4)), flavour=flavour).to_bytes()
+        logger = type("Logger", (trt.ILogger,), {"log": lambda self, severity, message: None})()
+        engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
+        config = []
+        if own_graphs:
+            config = [engine.create_runtime_config()]
+            config[0].cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        self.context = engine.create_execution_context(*config)
+        self.stream = program.cuda.Stream(NON_BLOCKING)
+        self.context.set_optimization_profile_async(0, self.stream.handle)
+        self.context.set_input_shape("frame", (1, 4, 8, 3))
+        self.frames = [program.cuda.mem_alloc(96) for _ in range(2)]
+        self.restored = program.cuda.mem_alloc(16 * 96)
+        self.context.set_tensor_address("restored", int(self.restored))
+
+    def run(self, frame: int) -> None:
+        self.context.set_tensor_address("frame", int(self.frames[frame]))
+        self.context.execute_async_v3(self.stream.handle)
+
+
+@pytest.mark.parametrize("change", ["address", "profile", "shape"])
+def test_a_context_that_changes_after_a_capture_is_found(program: Program, change: str) -> None:
+    network, bindings = Network(program), fake_bindings(program.gpu, Surface())
+    stream = bindings.CUstream(network.stream.handle)
+    mode = bindings.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+    bindings.cuStreamBeginCapture(stream, mode)
+    network.run(0)
+    graph = bindings.cuStreamEndCapture(stream)[1]
+    executable = bindings.cuGraphInstantiate(graph, 0)[1]
+    network.run(0)  # the same again is fine
+    network.stream.synchronize()
+    assert program.gpu.faults == []
+    if change == "address":
+        network.run(1)
+    elif change == "profile":
+        network.context.set_optimization_profile_async(0, network.stream.handle)
+    else:
+        network.context.set_input_shape("frame", (1, 4, 8, 3))
+    assert "of a context changed after a graph was captured from it" in program.gpu.faults[0]
+    bindings.cuGraphExecDestroy(executable)
+    program.gpu.faults.clear()
+    network.run(0)
+    assert program.gpu.faults == []
+    network.stream.synchronize()
+
+
+def test_captures_that_tensorrt_rtx_repeats_are_counted(program: Program) -> None:
+    network = Network(program, own_graphs=True)
+    for frame, captures in ((0, 1), (0, 1), (1, 2), (0, 3)):
+        network.run(frame)
+        assert program.gpu.own_captures == captures
+    network.stream.synchronize()
+
+
+def test_a_profile_that_is_not_there_is_raised_for_as_by_the_bindings(program: Program) -> None:
+    network = Network(program)
+    with pytest.raises(RuntimeError, match="Error in set optimization profile async"):
+        network.context.set_optimization_profile_async(1, network.stream.handle)
 
 
 def test_a_surface_refuses_what_the_library_has_not_and_notes_the_rest() -> None:

@@ -22,12 +22,31 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeGpu:
 
 def test_a_gpu_is_described_without_a_context(fake: FakeGpu) -> None:
     found = find_gpu()
-    assert found == Gpu("Fake GPU", (8, 7), "CUDA 12.6", 8 << 30, integrated=False)
+    assert found == Gpu(
+        "Fake GPU", (8, 7), "CUDA 12.6", 8 << 30, integrated=False, multiprocessors=16
+    )
     assert fake.created["context"] == 0
     fake.integrated = True
     described = find_gpu()
     assert isinstance(described, Gpu)
     assert described.integrated
+
+
+def test_modules_of_one_name_are_told_apart_by_their_size() -> None:
+    """Every Orin is called "Orin" and has compute capability 8.7."""
+    nano, agx = (
+        Gpu("Orin", (8, 7), "540.4.0", memory, True, multiprocessors=count)
+        for memory, count in ((7990 << 20, 8), (63000 << 20, 16))
+    )
+    assert nano.as_json() == {
+        "name": "Orin",
+        "compute_capability": "8.7",
+        "driver": "540.4.0",
+        "multiprocessors": "8",
+        "memory_gib": "8",
+    }
+    told = agx.as_json()
+    assert (told["multiprocessors"], told["memory_gib"]) == ("16", "62")
 
 
 @pytest.mark.parametrize(

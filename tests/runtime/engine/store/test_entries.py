@@ -1,15 +1,25 @@
 """What the store lists, how it is named, and what has to go."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from crispstream.core.errors import UsageError
+from crispstream.runtime.engine.building.options import BuildOptions
 from crispstream.runtime.engine.store.key import EngineKey
 from crispstream.runtime.engine.store.places import listed
 from crispstream.runtime.engine.store.record import EngineRecord
 from crispstream.runtime.engine.store.store import EngineStore
-from tests.helpers.engines import ENGINE, RTX_4070, keep, key_of, made_up_record
+from tests.helpers.engines import (
+    ENGINE,
+    RTX_4070,
+    keep,
+    key_of,
+    made_for_4070,
+    made_up_record,
+    with_orders,
+)
 
 RECORD = made_up_record()
 
@@ -51,40 +61,56 @@ def test_names_may_be_parts_that_only_one_has(store: EngineStore) -> None:
     assert [entry.path for entry in store.entries()] == [second]
 
 
+def test_a_name_without_library_and_digits_is_not_taken_for_longer_ones(
+    store: EngineStore,
+) -> None:
+    path = keep(store, RECORD)
+    keep(store, with_orders(RECORD, profiles=["320x180", "320x180:320x180:640x360"]))
+    keep(store, with_orders(RECORD, compute_capabilities=["8.9"]))
+    assert store.entry("tiny.fp16.320x180").path == path
+    bound = keep(store, made_for_4070(bundle="bound"))
+    keep(store, made_for_4070(bundle="bound", options=BuildOptions.static((320, 1800)).as_json()))
+    assert store.entry("bound.fp16.320x180").path == bound
+    with pytest.raises(UsageError, match=r"or its last eight digits$"):
+        store.entry("320x180")
+
+
+def test_whole_parts_of_a_name_go_before_others(store: EngineStore) -> None:
+    path = keep(store, RECORD)
+    keep(store, made_up_record(graph_sha256="1" * 64, bundle="tiny-2"))
+    assert store.entry("tiny").path == path
+
+
+def test_a_path_names_its_engine(store: EngineStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = keep(store, graph(1))
+    keep(store, graph(2))
+    monkeypatch.chdir(store.folder)
+    for part in (str(path), f"engines/{path.name}", f"engines/../engines/{path.name}"):
+        assert store.entry(part).path == path
+    with pytest.raises(UsageError, match="no engine in the store"):
+        store.entry(f"/elsewhere/{path.name}")
+
+
+def test_only_files_are_engines(store: EngineStore) -> None:
+    path = keep(store, graph(1))
+    (store.engines / "folder.engine").mkdir()
+    os.mkfifo(store.engines / "pipe.engine")
+    assert [entry.path for entry in store.entries()] == [path]
+
+
 def test_entries_tell_damage_by_length_and_if_asked_by_hash(store: EngineStore) -> None:
     path = keep(store, RECORD)
     path.write_bytes(ENGINE[:4])
-    assert store.entries()[0].damage == "it has 4 bytes, and 14 were written"
+    assert store.entries()[0].damage == "it was cut off after 4 of 14 bytes"
+    assert store.entry("tiny").damage == store.entries()[0].damage
+    path.write_bytes(ENGINE + b"!")
+    assert store.entries()[0].damage == "it has 15 bytes, and 14 were written"
+    assert store.entry("tiny").damage == store.entries()[0].damage
     path.write_bytes(b"x" * len(ENGINE))
     assert store.entries()[0].damage == ""
     assert "not the engine its sidecar" in store.entries(hashed=True)[0].damage
     assert "not the engine its sidecar" in store.entry("tiny").damage
     path.write_bytes(b"")
-    assert "0 bytes" in store.entries()[0].damage
+    assert store.entries()[0].damage == store.entry("tiny").damage == "it is empty"
     (store.engines / "foreign.engine").write_bytes(b"?")
     assert store.entry("foreign").damage == "it has no sidecar"
-
-
-def test_the_least_recently_used_make_room(store: EngineStore) -> None:
-    for number, days in ((1, 3), (2, 9), (3, 5)):
-        keep(store, graph(number), used_days_ago=days)
-    one = store.entries()[0].disk_bytes
-    store.limit_bytes = 3 * one + 20
-    keep(store, graph(4))
-    assert [entry.name.split(".")[0] for entry in store.entries()] == ["net4", "net1", "net3"]
-
-
-def test_the_engine_just_added_stays_however_small_the_limit(store: EngineStore) -> None:
-    store.limit_bytes = 1
-    keep(store, graph(1))
-    path = keep(store, graph(2))
-    assert [entry.path for entry in store.entries()] == [path]
-
-
-def test_pruning_by_age_and_by_size(store: EngineStore) -> None:
-    for number, days in ((1, 3), (2, 9), (3, 5)):
-        keep(store, graph(number), used_days_ago=days)
-    assert store.prune() == []
-    assert [entry.name[:4] for entry in store.prune(unused_days=6)] == ["net2"]
-    assert [entry.name[:4] for entry in store.prune(limit_bytes=0)] == ["net3", "net1"]
-    assert store.entries() == []

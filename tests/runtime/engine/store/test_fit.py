@@ -3,14 +3,14 @@
 import pytest
 
 from crispstream.runtime.engine.device.gpu import Gpu
-from crispstream.runtime.engine.store.fit import differences, misfit, why_none
+from crispstream.runtime.engine.store.fit import NOTHING_KEPT, differences, misfit, why_none
 from crispstream.runtime.engine.store.record import EngineRecord
 from tests.helpers.engines import key_of, made_for_4070, made_up_record, with_orders
 
 BOUND, RTX = made_for_4070(), made_up_record()
-HERE = Gpu("NVIDIA GeForce RTX 4070", (8, 9), "580.95.05", 12 << 30, False)
-L4 = Gpu("NVIDIA L4", (8, 9), "580.95.05", 24 << 30, False)
-T4 = Gpu("Tesla T4", (7, 5), "580.95.05", 16 << 30, False)
+HERE = Gpu("NVIDIA GeForce RTX 4070", (8, 9), "580.95.05", 12 << 30, False, multiprocessors=46)
+L4 = Gpu("NVIDIA L4", (8, 9), "580.95.05", 24 << 30, False, multiprocessors=58)
+T4 = Gpu("Tesla T4", (7, 5), "580.95.05", 16 << 30, False, multiprocessors=40)
 AMPERE = with_orders(BOUND, hardware_compatible="ampere+")
 SAME_KIND = with_orders(BOUND, hardware_compatible="same-compute-capability")
 ANY_10 = with_orders(BOUND, version_compatible=True)
@@ -26,7 +26,11 @@ FOR_86 = with_orders(RTX, compute_capabilities=["8.6", "12.0"])
         (ANY_10, "10.16.1.11", HERE),
         (ANY_10, "10.20", HERE),
         (RTX, "1.7.1.116", L4),
-        (FOR_86, "1.7.1.116", Gpu("NVIDIA A10", (8, 6), "550.1", 24 << 30, False)),
+        (
+            FOR_86,
+            "1.7.1.116",
+            Gpu("NVIDIA A10", (8, 6), "550.1", 24 << 30, False, multiprocessors=72),
+        ),
     ],
 )
 def test_an_engine_fits(record: EngineRecord, version: str, gpu: Gpu) -> None:
@@ -64,7 +68,7 @@ def test_an_engine_fits(record: EngineRecord, version: str, gpu: Gpu) -> None:
         (
             BOUND,
             "10.16.1.11",
-            Gpu(HERE.name, HERE.compute_capability, "550.1", 0, False),
+            Gpu(HERE.name, HERE.compute_capability, "550.1", 12 << 30, False, multiprocessors=46),
             "built under driver 580, and this is 550",
         ),
     ],
@@ -91,9 +95,9 @@ def test_the_nearest_engine_is_explained() -> None:
     ("orders", "expected"),
     [
         ({"optimisation_level": 1}, "optimisation level default, not 1"),
-        ({"workspace_mib": 1}, "workspace mib default, not 1"),
+        ({"workspace_mib": 1}, "workspace in MiB default, not 1"),
         ({"version_compatible": True}, "version compatible off, not on"),
-        ({"compute_capabilities": ["8.9"]}, "compute capabilities none, not 8.9"),
+        ({"compute_capabilities": ["8.9"]}, "compute capabilities default, not 8.9"),
     ],
 )
 def test_other_options_are_named(orders: dict[str, object], expected: str) -> None:
@@ -107,11 +111,20 @@ def test_another_recipe_is_a_difference() -> None:
     ]
 
 
-def test_other_sizes_and_other_graphs_are_told_apart() -> None:
+def test_other_sizes_and_other_graphs_are_not_worth_a_sentence() -> None:
     wider = key_of(RTX, options={**RTX.options, "profiles": ["640x360"]})
-    assert why_none([RTX], wider) == (
-        "engines of this graph are kept for 320x180, none for 640x360"
+    assert why_none([RTX], wider) == NOTHING_KEPT
+    assert why_none([RTX], key_of(RTX, graph_sha256="1" * 64)) == NOTHING_KEPT
+    assert why_none([RTX], key_of(BOUND)) == NOTHING_KEPT
+    assert why_none([], wider) == NOTHING_KEPT
+
+
+def test_modules_that_share_a_name_are_told_apart() -> None:
+    nano = Gpu("Orin", (8, 7), "540.4.0", 8 << 30, True, multiprocessors=8)
+    agx = Gpu("Orin", (8, 7), "540.4.0", 64 << 30, True, multiprocessors=16)
+    record = made_for_4070(gpu=agx.as_json())
+    assert misfit(record, record.flavour_version, agx) == ""
+    assert misfit(record, record.flavour_version, nano) == (
+        "built for Orin (8.7) with 16 multiprocessors and 64 GiB, and this is Orin (8.7) with 8 "
+        "multiprocessors and 8 GiB"
     )
-    assert why_none([RTX], key_of(RTX, graph_sha256="1" * 64)) == "no engine of this graph is kept"
-    assert why_none([RTX], key_of(BOUND)) == "no engine of this graph is kept"
-    assert why_none([], wider) == "no engine of this graph is kept"

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from crispstream.core.errors import MissingExtraError
 from crispstream.runtime.engine.store import lock as lock_module
 from crispstream.runtime.engine.store.key import EngineKey
-from crispstream.runtime.engine.store.places import listed
+from crispstream.runtime.engine.store.places import DAY_SECONDS, listed
 from crispstream.runtime.engine.store.store import EngineStore
 from tests.helpers.engines import ENGINE, made_up_record
 
@@ -134,6 +135,26 @@ def test_a_holder_that_left_no_name_is_another_process(tmp_path: Path) -> None:
     assert lock_module._who(tmp_path / "a.lock").endswith("by another process")
 
 
+def test_pruning_removes_the_lock_files_of_builds_long_ago(tmp_path: Path) -> None:
+    store = EngineStore(tmp_path)
+    others = EngineKey.of(made_up_record(graph_sha256="1" * 64))
+    third = EngineKey.of(made_up_record(graph_sha256="2" * 64))
+    for key in (KEY, others, third):
+        with store.lock(key):
+            pass
+    free, held = (tmp_path / "locks" / f"{key.digest[:16]}.lock" for key in (KEY, others))
+    then = time.time() - 2 * DAY_SECONDS
+    for lock in (free, held):
+        os.utime(lock, (then, then))
+    with store.lock(others):
+        store.prune()
+        assert not free.exists()
+        assert held.exists()
+    assert len(listed(tmp_path / "locks")) == 2
+    with store.lock(KEY, pytest.fail) as why_not:
+        assert why_not == ""
+
+
 def test_without_filelock_the_extra_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +164,11 @@ def test_without_filelock_the_extra_is_named(
         EngineStore(tmp_path).lock(KEY),
     ):
         pytest.fail("built without a lock")
+    old = tmp_path / "locks" / "a.lock"
+    old.parent.mkdir()
+    old.write_bytes(b"")
+    os.utime(old, (0, 0))
+    assert EngineStore(tmp_path).prune() == ([], {})
 
 
 @pytest.mark.parametrize("error", [OSError(30, "Read-only file system"), NotImplementedError("no")])

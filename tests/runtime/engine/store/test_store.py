@@ -4,20 +4,21 @@ import errno
 import os
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from crispstream.core.errors import EngineError, UsageError
+from crispstream.core.errors import EngineError
 from crispstream.runtime.engine.device.gpu import Gpu
 from crispstream.runtime.engine.store import store as store_module
+from crispstream.runtime.engine.store.fit import NOTHING_KEPT
 from crispstream.runtime.engine.store.key import EngineKey
 from crispstream.runtime.engine.store.places import listed
 from crispstream.runtime.engine.store.record import (
     check_engine,
     sidecar_of,
-    write_engine,
 )
 from crispstream.runtime.engine.store.store import EngineStore
 from tests.helpers.engines import ENGINE, keep, key_of, made_for_4070, made_up_record
@@ -32,7 +33,7 @@ def store(tmp_path: Path) -> EngineStore:
 
 
 def test_what_is_added_is_found(store: EngineStore) -> None:
-    assert store.find(KEY).why_not == "no engine of this graph is kept"
+    assert store.find(KEY).why_not == NOTHING_KEPT
     path = store.add(KEY, ENGINE, RECORD)
     assert path.parent == store.folder / "engines"
     assert store.find(KEY) == (ENGINE, RECORD, path, "", None)
@@ -88,10 +89,10 @@ def test_a_damaged_engine_is_removed_and_told(
     assert words in found.why_not
     assert found.why_not.endswith("it was removed")
     assert listed(store.engines) == []
-    assert store.find(KEY).why_not == "no engine of this graph is kept"
+    assert store.find(KEY).why_not == NOTHING_KEPT
 
 
-@pytest.mark.parametrize(("content", "words"), [(None, "it has no sidecar"), ("{", "cannot be")])
+@pytest.mark.parametrize(("content", "words"), [(None, "it has no sidecar"), ("{", "is no JSON")])
 def test_an_engine_that_nothing_vouches_for_is_removed(
     store: EngineStore, content: str | None, words: str
 ) -> None:
@@ -103,8 +104,30 @@ def test_an_engine_that_nothing_vouches_for_is_removed(
 
 def test_an_engine_of_a_newer_kit_is_left_alone(store: EngineStore) -> None:
     path = keep(store, replace(RECORD, schema=99))
-    assert "update crispstream" in store.find(KEY).why_not
+    why_not = store.find(KEY).why_not
+    assert why_not.startswith(f"a new engine takes the place of {path.name}: it is of a newer")
+    assert why_not.endswith("update crispstream")
     assert path.exists()
+
+
+@pytest.mark.parametrize("part", [lambda path: path, sidecar_of])
+def test_what_may_not_be_read_is_no_damage(
+    store: EngineStore, monkeypatch: pytest.MonkeyPatch, part: Callable[[Path], Path]
+) -> None:
+    refused = part(keep(store, RECORD))
+    read_bytes = Path.read_bytes
+
+    def refuse(file: Path) -> bytes:
+        if file == refused:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return read_bytes(file)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert "cannot be read (Permission denied); check" in store.find(KEY).why_not
+    assert "cannot be read (Permission denied); check" in store.entry("tiny").obstacle
+    assert store.entry("tiny").damage == ""
+    monkeypatch.undo()
+    assert store.find(KEY).engine == ENGINE
 
 
 def test_an_engine_that_is_just_being_replaced_is_not_taken_for_damage(
@@ -152,37 +175,18 @@ def test_finding_marks_as_used_and_forgives_where_it_cannot(
     assert store.find(KEY).engine == ENGINE
 
 
-def test_an_engine_built_elsewhere_is_adopted(store: EngineStore, tmp_path: Path) -> None:
-    built = tmp_path / "a.engine"
-    write_engine(built, ENGINE, RECORD)
-    path = store.adopt(built)
-    assert store.find(KEY) == (ENGINE, RECORD, path, "", None)
-    assert built.exists()
-
-
-def test_what_is_no_whole_engine_is_not_adopted(store: EngineStore, tmp_path: Path) -> None:
-    built = tmp_path / "a.engine"
-    with pytest.raises(UsageError, match="there is no engine file"):
-        store.adopt(built)
-    built.write_bytes(ENGINE)
-    with pytest.raises(UsageError, match=r"no sidecar a\.engine\.json"):
-        store.adopt(built)
-    write_engine(built, ENGINE, replace(RECORD, engine_sha256="0" * 64))
-    with pytest.raises(EngineError, match="not the engine its sidecar describes"):
-        store.adopt(built)
-    assert store.entries() == []
-
-
 def test_where_nothing_can_be_written_reading_and_building_go_on(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_bytes(b"")
     store = EngineStore(blocked / "cache")
-    assert store.find(KEY).why_not == "no engine of this graph is kept"
+    assert store.find(KEY).why_not == NOTHING_KEPT
     with store.lock(KEY) as why_not:
         assert "no lock can be held" in why_not
     with pytest.raises(EngineError, match="set CRISPSTREAM_CACHE to a folder"):
         store.add(KEY, ENGINE, RECORD)
-    assert (store.entries(), store.prune(), store.expected_seconds(KEY)) == ([], [], None)
+    assert (store.entries(), store.expected_seconds(KEY)) == ([], None)
+    assert store.prune() == ([], {})
+    assert store.refusal() == store.unreadable() == "a file is where a folder must be"
 
 
 def test_a_full_disk_leaves_the_earlier_engine_whole(
@@ -216,7 +220,7 @@ def test_a_crash_between_sidecar_and_engine_leaves_no_engine(
         store.add(KEY, ENGINE, replace(RECORD, build_seconds=9.0))
     monkeypatch.undo()
     assert [path.name[-12:] for path in listed(store.engines)] == [".engine.json"]
-    assert store.find(KEY).why_not == "no engine of this graph is kept"
+    assert store.find(KEY).why_not == NOTHING_KEPT
     keep(store, RECORD)
     assert store.find(KEY).engine == ENGINE
 
@@ -224,14 +228,18 @@ def test_a_crash_between_sidecar_and_engine_leaves_no_engine(
 def test_an_engine_is_kept_even_if_others_cannot_be_removed(
     store: EngineStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep(store, made_up_record(graph_sha256="1" * 64))
+    other = keep(store, made_up_record(graph_sha256="1" * 64))
     store.limit_bytes = 1
+    unlink = Path.unlink
 
-    def stuck(*_: object) -> None:
-        raise EngineError("not yours")
+    def stuck(path: Path, missing_ok: bool = False) -> None:
+        if path == other:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        unlink(path, missing_ok=missing_ok)
 
-    monkeypatch.setattr(EngineStore, "_remove", stuck)
-    assert store.add(KEY, ENGINE, RECORD).exists()
+    monkeypatch.setattr(Path, "unlink", stuck)
+    path = store.add(KEY, ENGINE, RECORD)
+    assert {entry.path for entry in store.entries()} == {path, other}
 
 
 def test_a_build_is_expected_to_take_as_long_as_the_most_similar_one(store: EngineStore) -> None:
@@ -246,7 +254,7 @@ def test_a_build_is_expected_to_take_as_long_as_the_most_similar_one(store: Engi
 
 
 def test_timing_caches_are_one_a_version_and_gpu(store: EngineStore) -> None:
-    gpu = Gpu("NVIDIA L4", (8, 9), "580.95.05", 0, False)
+    gpu = Gpu("NVIDIA L4", (8, 9), "580.95.05", 0, False, multiprocessors=58)
     path = store.timing_cache("tensorrt", "10.3.0", gpu)
     assert path == store.folder / "timing" / "tensorrt-10.3.0.NVIDIA-L4-8.9.580.cache"
     assert path != store.timing_cache("tensorrt", "10.7.0", gpu)
@@ -263,4 +271,4 @@ def test_an_engine_removed_by_another_process_is_no_fault(
     path = keep(store, RECORD)
     monkeypatch.setattr(EngineStore, "_of", lambda *_: [path])
     shutil.rmtree(store.engines)
-    assert store.find(KEY).why_not == "no engine of this graph is kept"
+    assert store.find(KEY).why_not == NOTHING_KEPT

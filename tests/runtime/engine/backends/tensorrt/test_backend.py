@@ -202,22 +202,6 @@ def test_an_integrated_gpu_works_in_the_frames_themselves(monkeypatch: pytest.Mo
         rig.gpu.check_clean()
 
 
-@pytest.mark.parametrize("integrated", [False, True])
-def test_memory_that_cannot_be_pinned_is_copied_all_the_same(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, integrated: bool
-) -> None:
-    rig = Rig(monkeypatch, FakeGpu(integrated=integrated, can_pin=False))
-    backend = rig.backend()
-    backend.allocate(HEIGHT, WIDTH, 4)
-    frames = frames_of(8)
-    assert_same(run(backend, frames, in_flight=2), expected_of(frames))
-    assert [record.message for record in caplog.records] == [
-        "the driver cannot pin memory on this machine: copies are slower"
-    ]
-    backend.close()
-    rig.gpu.check_clean()
-
-
 @pytest.mark.parametrize("frames_in_flight", [1, 2, 3])
 def test_the_restorer_pads_crops_and_changes_size(rig: Rig, frames_in_flight: int) -> None:
     with Restorer(
@@ -265,10 +249,11 @@ def test_without_pycuda_no_thread_is_left(monkeypatch: pytest.MonkeyPatch, rig: 
     assert worker_threads() == []
 
 
-def test_streams_are_apart_from_the_default_one(rig: Rig) -> None:
-    backend = rig.backend()
+@pytest.mark.parametrize(("cuda_graph", "count"), [(False, 3), (True, 1)])
+def test_streams_are_apart_from_the_default_one(rig: Rig, cuda_graph: bool, count: int) -> None:
+    backend = rig.backend(cuda_graph=cuda_graph)
     backend.allocate(HEIGHT, WIDTH, 2)
-    assert [stream.non_blocking for stream in rig.gpu.streams.values()] == [True] * 3
+    assert [stream.non_blocking for stream in rig.gpu.streams.values()] == [True] * count
     backend.close()
 
 

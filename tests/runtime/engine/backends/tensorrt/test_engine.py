@@ -1,7 +1,6 @@
 """Loading an engine: refused with the reason, profiles chosen, TensorRT-RTX's own ways."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,11 +10,9 @@ from crispstream.runtime.engine.backends.tensorrt.engine import LoadedEngine, Pl
 from crispstream.runtime.engine.device.driver import Driver
 from tests.helpers.fakes.fake_gpu import FakeGpu
 from tests.helpers.fakes.fake_plan import FakePlan, Tensor, expected_of, plan_of
-from tests.helpers.fakes.fake_runtime import IRuntimeConfig
 from tests.helpers.fakes.rig import (
     HEIGHT,
     STATES,
-    VERSION,
     WIDTH,
     Rig,
     assert_same,
@@ -58,31 +55,6 @@ def test_profiles_made_for_a_size_come_before_those_that_take_it(rig: Rig) -> No
     engine.close()
     driver.close()
     rig.gpu.check_clean()
-
-
-@pytest.mark.parametrize("content", [b"", b"fake engine\n{", b"ftrt\x00\x01"])
-def test_bytes_that_are_no_engine_are_refused(rig: Rig, content: bytes) -> None:
-    said = refusal(rig, content)
-    assert said.startswith(f"tensorrt {VERSION} does not load the engine; it said: IRuntime::")
-    assert said.endswith("build it again on this machine: crispstream build")
-
-
-def test_an_engine_of_another_version_is_refused(rig: Rig) -> None:
-    said = refusal(rig, plan_of(SIZE, states=STATES, version="10.7.0"))
-    assert "not compatible with this version of TensorRT; build it again" in said
-
-
-def test_tensorrt_rtx_tells_the_reason_before_it_loads(rtx: Rig) -> None:
-    said = refusal(rtx, plan_of(SIZE, flavour="tensorrt-rtx", version="1.2.0"))
-    assert f"tensorrt-rtx {VERSION} cannot run the engine here: version mismatch; build" in said
-    assert "malformed engine" in refusal(rtx, b"junk")
-
-
-def test_too_little_memory_for_an_engine_is_said_as_such(rig: Rig) -> None:
-    rig.gpu.fail_creation = 2  # after the context
-    said = refusal(rig, plan_of(SIZE, states=STATES))
-    assert "it said: Error Code 2: OutOfMemory" in said
-    assert said.endswith("end other programs that use the GPU")
 
 
 def test_code_for_the_cpu_runs_only_where_that_is_allowed(rig: Rig) -> None:
@@ -157,8 +129,8 @@ def refusal_of_shape(rig: Rig, plan: FakePlan) -> str:
 def test_tensorrt_rtx_captures_its_own_graphs(rtx: Rig, cuda_graph: bool) -> None:
     backend = rtx.backend(states=STATES, cuda_graph=cuda_graph)
     backend.allocate(HEIGHT, WIDTH, 4)
-    strategies = rtx.gpu.graph_strategies
-    assert strategies == ["WHOLE_GRAPH_CAPTURE" if cuda_graph else ""]
+    strategies = rtx.gpu.graph_strategies  # with graphs a context for each direction of the state
+    assert strategies == (["WHOLE_GRAPH_CAPTURE"] * 2 if cuda_graph else [""])
     assert not backend.replays_graphs
     frames = frames_of(6)
     assert_same(run(backend, frames, in_flight=2), expected_of(frames, 2))
@@ -167,51 +139,23 @@ def test_tensorrt_rtx_captures_its_own_graphs(rtx: Rig, cuda_graph: bool) -> Non
     rtx.gpu.check_clean()
 
 
-def test_what_tensorrt_rtx_compiled_is_kept_for_the_next_start(rtx: Rig, tmp_path: Path) -> None:
-    cache = tmp_path / "kernels" / "edge.cache"
-    rtx.plan_options = {"runtime_cache": cache}
-    for _ in range(2):
-        backend = rtx.backend()
-        twin = backend.twin()
-        backend.allocate(HEIGHT, WIDTH, 2)
-        twin.allocate(HEIGHT, WIDTH, 2)
-        backend.close()
-        twin.close()
-    assert cache.read_bytes().startswith(b"fake kernels")
-    assert rtx.gpu.created["compilation"] == 1
-    rtx.gpu.check_clean()
+def test_tensorrt_rtx_runs_the_kernels_that_were_rechecked(rtx: Rig) -> None:
+    """By default it begins with others, and changes to kernels for the size as they are ready."""
+    driver = Driver()
+    plan = Plan(plan_of(SIZE, flavour="tensorrt-rtx").to_bytes())
+    engine = LoadedEngine(rtx.trt, "tensorrt-rtx", plan)
+    strategies = rtx.trt.DynamicShapesKernelSpecializationStrategy
+    chosen = engine._config.dynamic_shapes_kernel_specialization_strategy
+    assert chosen == strategies.EAGER
+    engine.close()
+    driver.close()
 
 
-def test_a_damaged_kernel_cache_is_made_anew(rtx: Rig, tmp_path: Path) -> None:
-    cache = tmp_path / "edge.cache"
-    cache.write_bytes(b"damaged")
-    rtx.plan_options = {"runtime_cache": cache}
-    backend = rtx.backend()
-    backend.allocate(HEIGHT, WIDTH, 2)
-    backend.close()
-    assert cache.read_bytes().startswith(b"fake kernels")
-
-
-def test_a_kernel_cache_that_cannot_be_read_or_written_is_a_warning(
-    rtx: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_tensorrt_rtx_without_that_choice_is_loaded_too(
+    monkeypatch: pytest.MonkeyPatch, rtx: Rig
 ) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    rtx.plan_options = {"runtime_cache": tmp_path / "file" / "edge.cache"}
+    monkeypatch.delitem(vars(rtx.trt), "DynamicShapesKernelSpecializationStrategy")
     backend = rtx.backend()
     backend.allocate(HEIGHT, WIDTH, 2)
     backend.close()
-    told = [record.message for record in caplog.records]
-    assert ["cannot be read" in told[0], "cannot be written" in told[1]] == [True, True]
     rtx.gpu.check_clean()
-
-
-def test_a_kernel_cache_that_the_library_does_not_take_is_a_warning(
-    rtx: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(IRuntimeConfig, "set_runtime_cache", lambda self, cache: False)
-    rtx.plan_options = {"runtime_cache": tmp_path / "edge.cache"}
-    backend = rtx.backend()
-    backend.allocate(HEIGHT, WIDTH, 2)
-    backend.close()
-    assert "takes no kernel cache" in caplog.text
-    assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from crispstream.core.errors import EngineError
+from crispstream.runtime.engine.backends.tensorrt.backend import Plan
 from tests.helpers.fakes.fake_gpu import FakeGpu
 from tests.helpers.fakes.fake_plan import expected_of
 from tests.helpers.fakes.rig import (
@@ -39,9 +40,12 @@ def test_whatever_cannot_be_made_nothing_is_left(
         rig.gpu.fail_creation = number
         sentences.append(_refusal(rig))
         rig.gpu.check_clean()
-    graphs = whole.gpu.created["executable"]
     assert "gave no context" in sentences[0]
-    assert all("memory" in sentence.lower() for sentence in sentences[1:-graphs])
+    refused = [sentence for sentence in sentences[1:] if sentence]
+    assert all("memory" in sentence.lower() for sentence in refused)
+    # Graphs, and memory that is pinned, can be done without.
+    spared = whole.gpu.created["executable"] + whole.gpu.created["host_register"]
+    assert len(refused) == len(sentences) - 1 - spared
     assert worker_threads() == []
 
 
@@ -184,4 +188,35 @@ def test_a_shutdown_from_another_thread_ends_a_wait(rig: Rig) -> None:
     closing.join()
     with pytest.raises((EngineError, IndexError)):
         backend.wait(0)
+    rig.gpu.check_clean()
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_an_engine_nobody_waits_for_any_more_is_kept_and_freed_by_its_thread(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, answered: bool
+) -> None:
+    """Ctrl-C amid loading, or when it is done: the next size finds the engine, and no other."""
+    backend = rig.backend()
+    replies, provide = backend._worker._replies, backend._shelf._provide
+
+    class Interrupted:
+        def get(self) -> None:
+            monkeypatch.setattr(backend._worker, "_replies", replies)
+            if answered:
+                replies.get()
+            raise KeyboardInterrupt
+
+        put = replies.put
+
+    def provided(height: int, width: int) -> Plan:
+        monkeypatch.setattr(backend._worker, "_replies", Interrupted())
+        return provide(height, width)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backend._shelf, "_provide", provided)
+        with pytest.raises(KeyboardInterrupt):
+            backend.allocate(HEIGHT, WIDTH, 2)
+    backend.allocate(HEIGHT, WIDTH, 2)
+    assert len(rig.asked_for) == rig.gpu.created["engine"] == 1
+    backend.close()
     rig.gpu.check_clean()

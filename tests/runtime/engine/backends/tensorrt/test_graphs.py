@@ -4,7 +4,9 @@ import sys
 
 import pytest
 
+from crispstream.core.errors import EngineError
 from crispstream.runtime.engine.backends.tensorrt import graphs as tensorrt_graphs
+from tests.helpers.fakes.fake_context import IExecutionContext
 from tests.helpers.fakes.fake_gpu import FakeGpu
 from tests.helpers.fakes.fake_plan import expected_of
 from tests.helpers.fakes.installing import remove
@@ -22,6 +24,42 @@ def test_a_frame_runs_before_the_capture_and_each_slot_has_a_graph(rig: Rig) -> 
     assert rig.gpu.networks_run == 1
     assert rig.gpu.live["executable"] == 4
     assert rig.gpu.live["graph"] == 0
+    backend.close()
+    rig.gpu.check_clean()
+
+
+def test_with_a_state_a_frame_runs_in_both_directions_before_the_capture(rig: Rig) -> None:
+    backend = rig.backend(states=STATES)
+    backend.allocate(HEIGHT, WIDTH, 4)
+    assert (rig.gpu.networks_run, rig.gpu.live["executable"]) == (2, 4)
+    backend.close()
+    rig.gpu.check_clean()
+
+
+@pytest.mark.parametrize("states", [(), STATES])
+def test_in_mapped_memory_each_capture_follows_a_frame_of_its_slot(
+    monkeypatch: pytest.MonkeyPatch, states: tuple
+) -> None:
+    enqueued: list[tuple[bool, dict[str, int]]] = []
+    enqueue = IExecutionContext._enqueue
+
+    def noted(self: IExecutionContext, stream_handle: int) -> None:
+        captured = self._gpu.streams[stream_handle].captured is not None
+        enqueued.append((captured, dict(self._addresses)))
+        enqueue(self, stream_handle)
+
+    monkeypatch.setattr(IExecutionContext, "_enqueue", noted)
+    rig = Rig(monkeypatch, FakeGpu(integrated=True))
+    backend = rig.backend(states=states)
+    backend.allocate(HEIGHT, WIDTH, 4)
+    captures = enqueued[1:]  # after the frame that warms up
+    assert [captured for captured, _ in captures] == [False, True] * 4
+    for (_, before), (_, addresses) in zip(captures[::2], captures[1::2], strict=True):
+        assert before == addresses
+    assert len({tuple(addresses.values()) for _, addresses in captures}) == 4
+    assert rig.gpu.live["execution context"] == 1
+    frames = frames_of(9)
+    assert_same(run(backend, frames, in_flight=2), expected_of(frames, len(states)))
     backend.close()
     rig.gpu.check_clean()
 
@@ -196,3 +234,46 @@ def test_checks_are_rare(rig: Rig) -> None:
     run(backend, frames_of(1) * 2, slots=2)
     assert rig.gpu.ran["htod"] == 2 * 255 + 2 * 3
     backend.close()
+
+
+@pytest.mark.parametrize("states", [(), STATES])
+@pytest.mark.parametrize("good_starts", [0, 3])
+def test_a_graph_that_the_driver_does_not_start_any_more_is_done_without(
+    rig: Rig, good_starts: int, states: tuple, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With every frame right, and the state as it was."""
+    backend = rig.backend(states=states)
+    backend.allocate(HEIGHT, WIDTH, 2)
+    frames = frames_of(8)
+    results = run(backend, frames[:good_starts], slots=2)
+    rig.gpu.fail_capture = "launch"
+    for number in range(good_starts, 8):
+        backend.frame(number % 2)[:] = frames[number]
+        backend.submit(number % 2)
+        backend.wait(number % 2)
+        results.append(backend.restored(number % 2).copy())
+    assert_same(results, expected_of(frames, len(states)))
+    assert [record.message for record in caplog.records] == [
+        "the CUDA driver refused to start a CUDA graph (CUDA_ERROR_OUT_OF_MEMORY); open the model "
+        "without CUDA graphs; from now on frames are enqueued one by one"
+    ]
+    assert (backend.replays_graphs, rig.gpu.live["executable"]) == (False, 0)
+    backend.allocate(2 * HEIGHT, WIDTH, 2)
+    assert not backend.replays_graphs
+    backend.close()
+    rig.gpu.check_clean()
+
+
+def test_a_graph_that_is_not_started_because_the_context_is_lost_is_an_error(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = rig.backend()
+    backend.allocate(HEIGHT, WIDTH, 2)
+    run(backend, frames_of(2), slots=2)
+    rig.gpu.fail_capture = "lose"
+    backend.submit(0)
+    with pytest.raises(EngineError, match="context is lost"):
+        backend.wait(0)
+    assert caplog.records == []  # nothing goes on without graphs
+    backend.close()
+    rig.gpu.check_clean(lost=True)

@@ -1,14 +1,15 @@
 """Recurrent state on the fake GPU: kept there, swapped by direction, zero after a reset."""
 
-import logging
 import threading
 
 import numpy as np
 import pytest
 
 from crispstream.core.bundle import StateTensor
+from crispstream.core.errors import EngineError
 from crispstream.runtime.engine.building.build import build_engine
 from crispstream.runtime.engine.building.options import BuildOptions
+from tests.helpers.fakes.fake_context import IExecutionContext
 from tests.helpers.fakes.fake_gpu import FakeGpu
 from tests.helpers.fakes.fake_plan import expected_of
 from tests.helpers.fakes.rig import HEIGHT, STATES, WIDTH, Rig, assert_same, frames_of, run
@@ -171,21 +172,22 @@ def test_a_recurrent_graph_that_was_built_is_run(rig: Rig, half: bool) -> None:
 
 
 def test_a_frame_that_failed_lets_the_state_start_anew(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend = rig.backend(states=STATES)
+    backend = rig.backend(states=STATES, cuda_graph=False)
     backend.allocate(HEIGHT, WIDTH, 4)
     frames = frames_of(6)
     results = run(backend, frames[:3])
-    rig.gpu.fail_capture = "launch"
-    backend.submit(3)
-    with (
-        caplog.at_level(logging.CRITICAL),
-        pytest.raises(Exception, match="refused to start a CUDA graph"),
-    ):
-        backend.wait(3)
-    rig.gpu.fail_capture = ""
+    with monkeypatch.context() as patch:
+        patch.setattr(IExecutionContext, "_enqueue", _refuse)
+        backend.submit(3)
+        with pytest.raises(EngineError, match="refused to run a frame, twice"):
+            backend.wait(3)
     results += run(backend, frames[3:])
     assert_same(results, expected_of(frames[:3], 2) + expected_of(frames[3:], 2))
     backend.close()
     rig.gpu.check_clean()
+
+
+def _refuse(self: object, stream_handle: int) -> None:
+    raise KeyError("stream")
