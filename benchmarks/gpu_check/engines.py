@@ -15,9 +15,10 @@ from benchmarks.gpu_check.pytorch import Lane, Run, refuse_without
 from benchmarks.gpu_check.record import Row
 from benchmarks.gpu_check.timing import Variant
 from crispstream.core.pixels import SCALE, Bytes
+from crispstream.core.tensors import FRAME, RESTORED
 from crispstream.runtime.engine.backends.tensorrt.backend import Plan
 from crispstream.runtime.engine.backends.tensorrt.context import EngineContext
-from crispstream.runtime.engine.backends.tensorrt.engine import INPUT, OUTPUT, LoadedEngine
+from crispstream.runtime.engine.backends.tensorrt.engine import LoadedEngine
 from crispstream.runtime.engine.native import load_flavour
 
 
@@ -68,7 +69,7 @@ def _run_of(context: EngineContext, frame_hwc: Bytes, device: str) -> Run:
         if not fitted:
             context.fit(width, height, stream)
             fitted = True
-        context.bind(((INPUT, x.data_ptr()), (OUTPUT, restored.data_ptr())))
+        context.bind(((FRAME, x.data_ptr()), (RESTORED, restored.data_ptr())))
         context.enqueue(stream)
         return restored
 

@@ -1,6 +1,6 @@
 """A fresh process that opens an engine once, and prints the seconds; for `gpu_check/opening.py`.
 
-    python -m benchmarks.gpu_check.first_frame native FLAVOUR ENGINE
+    python -m benchmarks.gpu_check.first_frame native FLAVOUR ENGINE [KERNELS]
     python -m benchmarks.gpu_check.first_frame kit BACKEND MODEL PRECISION WIDTHxHEIGHT
 
 Nothing is imported before the clock starts: what each of the two needs is part of its time.
@@ -13,31 +13,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def open_natively(flavour: str, engine: str) -> float:
+def open_natively(flavour: str, engine: str, kernels: str = "") -> float:
     """Return the seconds until the library alone could take a frame.
 
     It is imported, a CUDA context is made, the engine is read and loaded, and an execution context
-    made for it.
+    made for it. `kernels` is the file of those that TensorRT-RTX compiled before, "" for none: the
+    kit reads it too.
 
     Raises:
         EngineError: if it refuses the engine.
     """
     begun = time.perf_counter()
-    from crispstream.core.errors import EngineError
+    from crispstream.runtime.engine.backends.tensorrt.engine import LoadedEngine, Plan
     from crispstream.runtime.engine.device.driver import Driver
-    from crispstream.runtime.engine.native import load_flavour, logger_of
+    from crispstream.runtime.engine.native import load_flavour
 
     driver = Driver()
-    trt = load_flavour(flavour)
-    runtime = trt.Runtime(logger_of(trt, flavour))
-    loaded = runtime.deserialize_cuda_engine(Path(engine).read_bytes())
-    context = loaded.create_execution_context() if loaded is not None else None
-    seconds = time.perf_counter() - begun
-    refused = context is None
-    del context, loaded, runtime
-    driver.close()
-    if refused:
-        raise EngineError(f"{flavour} did not load {engine}")
+    try:
+        plan = Plan(Path(engine).read_bytes(), runtime_cache=Path(kernels) if kernels else None)
+        loaded = LoadedEngine(load_flavour(flavour), flavour, plan)
+        context = loaded.create_context()
+        seconds = time.perf_counter() - begun
+        del context
+        loaded.close()
+    finally:
+        driver.close()
     return seconds
 
 

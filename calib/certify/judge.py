@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crispstream.calib.quantise.graph import INPUT, OUTPUT
 from crispstream.calib.quantise.observe import session_of
 from crispstream.core.metrics import mean_of, psnr_db, ssim
 from crispstream.core.pixels import Bytes, round_to_bytes
+from crispstream.core.tensors import FRAME, RESTORED
 
 from .pairs import Fitted
 
@@ -52,7 +52,7 @@ def restorer_of(onnx_bytes: bytes, *, literally: bool) -> Restore:
     session = session_of(onnx_bytes, literally=literally)
 
     def restore(frame_hwc: Bytes) -> Bytes:
-        return np.asarray(session.run([OUTPUT], {INPUT: frame_hwc[None]})[0][0], np.uint8)
+        return np.asarray(session.run([RESTORED], {FRAME: frame_hwc[None]})[0][0], np.uint8)
 
     return restore
 

@@ -11,8 +11,9 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from crispstream.core.int8 import WEIGHT_LEVELS
+from crispstream.core.tensors import RESTORED
 
-from .graph import OUTPUT, Array, GraphView, Node
+from .graph import Array, GraphView, Node
 from .methods import Range
 from .ranges import Ranges
 from .rewrite import Rewriter
@@ -139,7 +140,7 @@ def _shuffle_bytes(rewriter: Rewriter, view: GraphView) -> None:
 
     The same bytes, of which only a quarter is moved; TensorRT refuses bytes between operators.
     """
-    cast = view.producer(OUTPUT)
+    cast = view.producer(RESTORED)
     chain = [cast] if cast and cast.op_type == "Cast" else []
     while chain and chain[-1].op_type in ("Cast", "Transpose", "DepthToSpace"):
         maker = view.producer(chain[-1].input[0])
@@ -152,4 +153,4 @@ def _shuffle_bytes(rewriter: Rewriter, view: GraphView) -> None:
     moved = rewriter.node(cast.name)
     moved.input[0], moved.output[0] = first.input[0], f"{first.input[0]}.bytes"
     first.input[0] = moved.output[0]
-    last.output[0] = OUTPUT
+    last.output[0] = RESTORED

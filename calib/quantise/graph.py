@@ -11,11 +11,11 @@ import onnx
 from onnx import numpy_helper
 
 from crispstream.core.errors import UsageError
+from crispstream.core.tensors import FRAME
 
 Array = npt.NDArray[Any]
 Node = onnx.NodeProto
 
-INPUT, OUTPUT = "frame", "restored"
 FLOAT_TYPES = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 
 _CONSTANT = "Constant"
@@ -105,9 +105,9 @@ def _constants(graph: onnx.GraphProto) -> Iterator[tuple[str, Array]]:
 
 def _check_batch(graph: onnx.GraphProto) -> None:
     names = [value.name for value in graph.input]
-    if names != [INPUT]:
+    if names != [FRAME]:
         raise UsageError(
-            f"the graph's inputs are {names}, expected ['{INPUT}'] alone; calibrate a bundle that "
+            f"the graph's inputs are {names}, expected ['{FRAME}'] alone; calibrate a bundle that "
             "was made by: crispstream export"
         )
     dims = graph.input[0].type.tensor_type.shape.dim

@@ -16,8 +16,9 @@ import onnxruntime
 
 from crispstream.core.errors import EngineError
 from crispstream.core.pixels import Bytes
+from crispstream.core.tensors import FRAME
 
-from .graph import INPUT, GraphView
+from .graph import GraphView
 
 Floats = npt.NDArray[np.float32]
 
@@ -98,7 +99,7 @@ class Observer:
     def tensors(self, frame_hwc: Bytes) -> Iterator[tuple[str, Floats]]:
         """Yield (name, values in fp32) of each tensor for one frame [H,W,3]."""
         for names in self._grouped(frame_hwc):
-            found = self._session(names).run(names, {INPUT: frame_hwc[None]})
+            found = self._session(names).run(names, {FRAME: frame_hwc[None]})
             for name in names:
                 yield name, np.asarray(found.pop(0), np.float32)
 

@@ -14,8 +14,9 @@ from typing import Any
 from crispstream.core.errors import UsageError
 from crispstream.core.int8 import FLAVOURS
 from crispstream.core.registry import did_you_mean
+from crispstream.core.tensors import FRAME, RESTORED
 
-from .graph import INPUT, OUTPUT, GraphView, Node
+from .graph import GraphView, Node
 
 SCHEMA = 1
 KIND = "quantisation plan"
@@ -183,7 +184,7 @@ def read_json(path: Path, kind: str, example: str) -> dict[str, Any]:
 
 def _behind_a_convolution(view: GraphView) -> set[str]:
     """Return the names of the nodes that any convolution comes before."""
-    reached: dict[str, bool] = {INPUT: False}
+    reached: dict[str, bool] = {FRAME: False}
     found = set()
     for node in view.nodes:
         behind = any(reached.get(name, False) for name in node.input)
@@ -196,7 +197,7 @@ def _behind_a_convolution(view: GraphView) -> set[str]:
 
 def _before_a_convolution(view: GraphView) -> set[str]:
     """Return the names of the nodes that any convolution comes after."""
-    leads: dict[str, bool] = {OUTPUT: False}
+    leads: dict[str, bool] = {RESTORED: False}
     found = set()
     for node in reversed(view.nodes):
         before = any(leads.get(name, False) for name in node.output)

@@ -14,9 +14,10 @@ import numpy as np
 
 from crispstream.core.errors import UsageError
 from crispstream.core.pixels import Bytes
+from crispstream.core.tensors import FRAME, RESTORED
 
 from .cpu_form import cpu_form
-from .graph import INPUT, OUTPUT, GraphView
+from .graph import GraphView
 from .observe import Floats, session_of
 from .placement import USUAL, layers_of
 from .ranges import Ranges
@@ -172,8 +173,8 @@ class _Trial:
 
     def _restored(self, onnx_bytes: bytes) -> list[Floats]:
         session = session_of(onnx_bytes, literally=self._literally)
-        feeds = ({INPUT: frame[None]} for frame in self._frames)
-        return [session.run([OUTPUT], feed)[0].astype(np.float32) for feed in feeds]
+        feeds = ({FRAME: frame[None]} for frame in self._frames)
+        return [session.run([RESTORED], feed)[0].astype(np.float32) for feed in feeds]
 
 
 def _mixtures(roles: Collection[str]) -> Iterator[tuple[str, ...]]:

@@ -10,7 +10,6 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from crispstream.core.errors import EngineError, UsageError
 
 from .device.gpu import Gpu, find_gpu
 from .device.pinned import open_libcuda
-from .native import FLAVOURS, load_flavour, meant
+from .native import FLAVOURS, is_jetson, load_flavour, meant
 
 CPU, CUDA = "onnxruntime", "onnxruntime-cuda"
 BACKENDS = (*FLAVOURS, CUDA, CPU)
@@ -73,11 +72,6 @@ def driver_starts() -> bool:
         return int(open_libcuda().cuInit(0)) == 0
     except EngineError:
         return False
-
-
-def is_jetson() -> bool:
-    """Return whether this is a Jetson, whose TensorRT comes with the system."""
-    return Path("/etc/nv_tegra_release").exists()
 
 
 def onnxruntime_providers() -> Sequence[str]:

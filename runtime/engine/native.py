@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +24,11 @@ _REINSTALL = {
     "tensorrt": 'install it again with: pip install "crispstream[tensorrt]"',
     "tensorrt-rtx": 'install it again with: pip install "crispstream[rtx]"',
 }
+
+JETPACKS_OWN = (
+    "on a Jetson it comes with JetPack: sudo apt install python3-libnvinfer, and make the "
+    "environment with: python3 -m venv --system-site-packages venv"
+)
 
 _SHORT = {
     "cpu": "onnxruntime",
@@ -53,6 +59,11 @@ _listeners: list[Heard] = []
 _changing = threading.Lock()
 
 
+def is_jetson() -> bool:
+    """Return whether this is a Jetson, whose TensorRT comes with the system."""
+    return Path("/etc/nv_tegra_release").exists()
+
+
 def load_flavour(flavour: str) -> ModuleType:
     """Return the Python module of a flavour, if it can do what the kit needs.
 
@@ -70,6 +81,10 @@ def load_flavour(flavour: str) -> ModuleType:
     module, extra = FLAVOURS[flavour]
     try:
         trt = require(module, extra)
+    except MissingExtraError as error:
+        if flavour != "tensorrt" or not is_jetson():
+            raise
+        raise MissingExtraError(f"TensorRT is not seen by this Python; {JETPACKS_OWN}") from error
     except (ImportError, OSError, RuntimeError) as error:
         raise EngineError(
             f"{flavour} is installed, but its libraries cannot be loaded ({error}); "

@@ -17,10 +17,10 @@ from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import BundleError, EngineError, FrameError, UsageError
 from crispstream.core.machine import usable_cores
 from crispstream.core.pixels import SCALE, Bytes
+from crispstream.core.tensors import FRAME, RESTORED, STATE_IN, STATE_OUT
 
 from .onnxruntime_states import States
 
-INPUT, OUTPUT = "frame", "restored"
 _BYTES = "tensor(uint8)"
 PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
     "cpu": [("CPUExecutionProvider", {})],
@@ -126,8 +126,8 @@ class OnnxRuntimeBackend:
         binding = self._session.io_binding()
         frame, restored = self._frames[slot], self._restored[slot]
         for bind, name, buffer in (
-            (binding.bind_input, INPUT, frame),
-            (binding.bind_output, OUTPUT, restored),
+            (binding.bind_input, FRAME, frame),
+            (binding.bind_output, RESTORED, restored),
         ):
             bind(name, "cpu", 0, np.uint8, (1, *buffer.shape), buffer.ctypes.data)
         self._states.bind(binding, slot)
@@ -225,14 +225,14 @@ def _checked_input_size(session: Any) -> tuple[int | None, int | None]:  # noqa:
     seen = [
         (node.name, node.type, len(node.shape))
         for node in (*session.get_inputs(), *session.get_outputs())
-        if not node.name.startswith(("state_in_", "state_out_"))
+        if not node.name.startswith((STATE_IN, STATE_OUT))
     ]
-    if seen != [(INPUT, _BYTES, 4), (OUTPUT, _BYTES, 4)]:
+    if seen != [(FRAME, _BYTES, 4), (RESTORED, _BYTES, 4)]:
         raise BundleError(
-            f"the graph's input and output are {seen}; expected {INPUT} and {OUTPUT}, both "
+            f"the graph's input and output are {seen}; expected {FRAME} and {RESTORED}, both "
             "uint8 [1,H,W,3]; export it with: crispstream export"
         )
-    frame = next(node for node in session.get_inputs() if node.name == INPUT)
+    frame = next(node for node in session.get_inputs() if node.name == FRAME)
     _, height, width, _ = frame.shape
     return (
         height if isinstance(height, int) else None,

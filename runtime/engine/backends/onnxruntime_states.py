@@ -11,6 +11,7 @@ import onnxruntime as ort
 
 from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import BundleError
+from crispstream.core.tensors import STATE_IN, STATE_OUT
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
@@ -31,15 +32,15 @@ class States:
         self._tensors = tuple(tensors)
         self._device = device
         types = {node.name: node.type for node in session.get_inputs()}
-        seen = sorted(name for name in types if name.startswith("state_in_"))
-        expected = sorted(f"state_in_{tensor.name}" for tensor in self._tensors)
+        seen = sorted(name for name in types if name.startswith(STATE_IN))
+        expected = sorted(f"{STATE_IN}{tensor.name}" for tensor in self._tensors)
         if seen != expected or any(types[name] not in _TYPES for name in seen):
             raise BundleError(
                 f"the graph's states are {[(name, types[name]) for name in seen]}, expected "
                 f"{expected} as the bundle names them, float or float16; export it again with: "
                 "crispstream export"
             )
-        self._types = [_TYPES[types[f"state_in_{tensor.name}"]] for tensor in self._tensors]
+        self._types = [_TYPES[types[f"{STATE_IN}{tensor.name}"]] for tensor in self._tensors]
         self._pairs: list[tuple[Any, Any]] = []
         self._zeros: list[Any] = []
 
@@ -62,8 +63,8 @@ class States:
     def bind(self, binding: Any, slot: int) -> None:  # noqa: ANN401
         """Let the frames of a slot read one buffer of each pair and write the other."""
         for tensor, pair in zip(self._tensors, self._pairs, strict=True):
-            binding.bind_ortvalue_input(f"state_in_{tensor.name}", pair[slot % 2])
-            binding.bind_ortvalue_output(f"state_out_{tensor.name}", pair[1 - slot % 2])
+            binding.bind_ortvalue_input(f"{STATE_IN}{tensor.name}", pair[slot % 2])
+            binding.bind_ortvalue_output(f"{STATE_OUT}{tensor.name}", pair[1 - slot % 2])
 
     def reset(self) -> None:
         """Fill all buffers with zeros."""

@@ -9,10 +9,7 @@ from typing import Any
 from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import EngineError, UsageError
 from crispstream.core.sizes import Size, SizeRange, size_text
-
-FRAME = "frame"
-STATE_IN = "state_in_"
-"""What the name of a recurrent state begins with where it enters the graph."""
+from crispstream.core.tensors import FRAME, STATE_IN
 
 Shape = tuple[int, ...]
 Shapes = dict[str, tuple[Shape, ...]]

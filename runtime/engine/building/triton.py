@@ -17,6 +17,7 @@ from crispstream.core.errors import EngineError, UsageError
 from crispstream.core.files import refuse_to_replace, write_folder_atomically
 from crispstream.core.pixels import SCALE
 from crispstream.core.sizes import Size, SizeRange
+from crispstream.core.tensors import FRAME, RESTORED
 from crispstream.runtime.engine.store.record import EngineRecord
 
 CONFIG = "config.pbtxt"
@@ -163,8 +164,8 @@ def _common(
         "max_batch_size": 0,
         "default_model_filename": file_name,
         "version_policy": {"latest": {"num_versions": 1}},
-        "input": [_tensor("frame", [1, height, width, 3])],
-        "output": [_tensor("restored", [1, *large, 3])],
+        "input": [_tensor(FRAME, [1, height, width, 3])],
+        "output": [_tensor(RESTORED, [1, *large, 3])],
         "instance_group": [group],
         "model_warmup": [_warm_up(size) for size in dict.fromkeys(each.best for each in sizes)],
         "parameters": [
@@ -190,7 +191,7 @@ def _warm_up(size: Size) -> dict[str, object]:
     return {
         "name": f"black frame {width}x{height}",
         "batch_size": 1,  # what models without batching must have
-        "inputs": [{"key": "frame", "value": frame}],
+        "inputs": [{"key": FRAME, "value": frame}],
     }
 
 

@@ -19,13 +19,13 @@ import cv2
 
 from crispstream.core.files import write_folder_atomically
 from crispstream.core.pixels import Bytes
+from crispstream.core.tensors import FRAME
 
 from .key import SUFFIX
 from .places import listed
 from .record import EngineRecord
 
 EVIDENCE, GRAPH, INPUTS = "evidence.json", "graph.onnx", "inputs.json"
-_INPUT = "frame"
 
 
 class Case(NamedTuple):
@@ -79,18 +79,18 @@ def find_case(quarantine: Path, digest_part: str) -> tuple[Path, str] | None:
 
 def _inputs(case: Case) -> bytes:
     """Return the worst frame as Polygraphy reads it, b"" where that is not installed."""
-    frame_hwc = case.pictures.get(_INPUT)
+    frame_hwc = case.pictures.get(FRAME)
     try:
         to_json = importlib.import_module("polygraphy.json").to_json
     except ImportError:
         return b""
-    return b"" if frame_hwc is None else str(to_json([{_INPUT: frame_hwc[None]}])).encode()
+    return b"" if frame_hwc is None else str(to_json([{FRAME: frame_hwc[None]}])).encode()
 
 
 def _command(case: Case) -> str:
     """Return the command that compares TensorRT with ONNX Runtime on the worst frame."""
-    height, width, _ = case.pictures[_INPUT].shape
-    shape = f"{_INPUT}:[1,{height},{width},3]"
+    height, width, _ = case.pictures[FRAME].shape
+    shape = f"{FRAME}:[1,{height},{width},3]"
     rtx = "POLYGRAPHY_USE_TENSORRT_RTX=1 " if case.record.flavour == "tensorrt-rtx" else ""
     return (
         f"{rtx}polygraphy run {GRAPH} --trt --onnxrt --strongly-typed "

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from crispstream.core.errors import EngineError, MissingExtraError, UsageError
+from crispstream.runtime.engine import native
 from crispstream.runtime.engine.native import load_flavour
 
 
@@ -40,3 +41,12 @@ def test_an_unknown_flavour_is_answered_with_a_guess_and_all_names() -> None:
     expected = r"'trt'; did you mean 'tensorrt'\? choose one of auto, tensorrt, tensorrt-rtx$"
     with pytest.raises(UsageError, match=expected):
         load_flavour("trt")
+
+
+def test_on_a_jetson_tensorrt_comes_from_jetpack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    monkeypatch.setattr(native, "is_jetson", lambda: True)
+    with pytest.raises(MissingExtraError, match=r"python3-libnvinfer.*--system-site-packages"):
+        native.load_flavour("tensorrt")

@@ -10,9 +10,10 @@ from typing import Any
 from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import EngineError
 from crispstream.core.pixels import SCALE
+from crispstream.core.tensors import FRAME, RESTORED, STATE_IN
 from crispstream.runtime.engine.native import Heard, listening
 
-from .engine import INPUT, OUTPUT, STATE_IN, LoadedEngine, sizes_text
+from .engine import LoadedEngine, sizes_text
 
 Addresses = tuple[tuple[str, int], ...]
 """Name of a tensor -> where it lies on the GPU."""
@@ -72,7 +73,7 @@ class EngineContext:
         context = self._native
         if not _answer(heard, context.set_optimization_profile_async, profile, stream_handle):
             return f"its profile {profile}"
-        shapes: dict[str, tuple[int, ...]] = {INPUT: (1, height, width, 3)}
+        shapes: dict[str, tuple[int, ...]] = {FRAME: (1, height, width, 3)}
         for state in self._states:
             shapes[f"{STATE_IN}{state.name}"] = self.state_shape(state, width, height)
         for name, shape in shapes.items():
@@ -81,7 +82,7 @@ class EngineContext:
         missing = _answer(heard, context.infer_shapes)
         if missing is None or missing:
             return f"to infer the shapes of {', '.join(missing or shapes)}"
-        made = tuple(context.get_tensor_shape(OUTPUT))
+        made = tuple(context.get_tensor_shape(RESTORED))
         expected = (1, SCALE * height, SCALE * width, 3)
         return "" if made == expected else f"{list(expected)}, its result is {list(made)},"
 

@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import EngineError
 from crispstream.core.sizes import SizeRange
+from crispstream.core.tensors import FRAME, RESTORED, STATE_IN, STATE_OUT
 from crispstream.runtime.engine.native import listening, logger_of
 
 from .deserialise import RefusedEngineError as RefusedEngineError
 from .deserialise import deserialised
 from .kernels import KernelCache
 
-INPUT, OUTPUT = "frame", "restored"
-STATE_IN, STATE_OUT = "state_in_", "state_out_"
 _BYTES = "UINT8"
 _STATE_TYPES = ("FLOAT", "HALF")
 
@@ -208,12 +207,12 @@ def _check_tensors(trt: ModuleType, engine: Any, states: Sequence[StateTensor]) 
         name = engine.get_tensor_name(index)
         reads = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
         seen[name] = ("input" if reads else "output", engine.get_tensor_dtype(name).name)
-    expected = {INPUT: "input", OUTPUT: "output"}
+    expected = {FRAME: "input", RESTORED: "output"}
     for state in states:
         expected |= {f"{STATE_IN}{state.name}": "input", f"{STATE_OUT}{state.name}": "output"}
     modes = {name: mode for name, (mode, _) in seen.items()}
-    types = all(seen[name][1] == _BYTES for name in (INPUT, OUTPUT) if name in seen) and all(
-        seen[name][1] in _STATE_TYPES for name in seen if name not in (INPUT, OUTPUT)
+    types = all(seen[name][1] == _BYTES for name in (FRAME, RESTORED) if name in seen) and all(
+        seen[name][1] in _STATE_TYPES for name in seen if name not in (FRAME, RESTORED)
     )
     if modes != expected or not types:
         told = ", ".join(f"{name} ({mode}, {kind})" for name, (mode, kind) in seen.items())
@@ -227,7 +226,7 @@ def _check_tensors(trt: ModuleType, engine: Any, states: Sequence[StateTensor]) 
 def _profiles(engine: Any) -> tuple[SizeRange, ...]:  # noqa: ANN401
     found = []
     for index in range(engine.num_optimization_profiles):
-        shapes = [tuple(shape) for shape in engine.get_tensor_profile_shape(INPUT, index)]
+        shapes = [tuple(shape) for shape in engine.get_tensor_profile_shape(FRAME, index)]
         if len(shapes) != 3 or any(len(shape) != 4 for shape in shapes):
             raise EngineError(
                 f"profile {index} of the engine gives the frame the shapes {shapes}, expected "

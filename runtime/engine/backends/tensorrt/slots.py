@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
 from crispstream.core.pixels import SCALE
+from crispstream.core.tensors import FRAME, RESTORED
 from crispstream.runtime.engine.device.driver import Driver, Event
 from crispstream.runtime.engine.device.pinned import HostBuffer
 
 from .context import Addresses
-from .engine import INPUT, OUTPUT
 
 STAGES = ("copy_in", "infer", "copy_out", "whole")
 """What the GPU's clock measures; `whole` is a CUDA graph, which has no stages."""
@@ -67,7 +67,7 @@ class Slot:
     @property
     def addresses(self) -> Addresses:
         """Where the network finds the frame and leaves the result."""
-        return (INPUT, self.frame_pointer), (OUTPUT, self.restored_pointer)
+        return (FRAME, self.frame_pointer), (RESTORED, self.restored_pointer)
 
 
 class _Hosts(NamedTuple):

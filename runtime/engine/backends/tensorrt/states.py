@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from crispstream.core.bundle import StateTensor
+from crispstream.core.tensors import STATE_IN, STATE_OUT
 from crispstream.runtime.engine.device.driver import Driver, Stream
 
 from .context import Addresses, EngineContext
-from .engine import STATE_IN, STATE_OUT
 from .slots import owned
 
 
