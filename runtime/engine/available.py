@@ -17,7 +17,7 @@ from crispstream.core.errors import EngineError, UsageError
 
 from .device.gpu import Gpu, find_gpu
 from .device.pinned import open_libcuda
-from .native import FLAVOURS, is_jetson, load_flavour, meant
+from .native import FLAVOURS, RTX, TENSORRT, is_jetson, load_flavour, meant
 
 CPU, CUDA = "onnxruntime", "onnxruntime-cuda"
 BACKENDS = (*FLAVOURS, CUDA, CPU)
@@ -168,7 +168,7 @@ def _judge_flavour(name: str, gpu: Gpu | str, probes: Probes) -> Candidate:
     except Exception as error:  # noqa: BLE001 (a broken library may raise anything)
         return Candidate(name, False, *said_and_fix(str(error) or type(error).__name__))
     version = f"{name} {trt.__version__}"
-    if name == "tensorrt-rtx" and gpu.compute_capability not in _aims(trt):
+    if name == RTX and gpu.compute_capability not in _aims(trt):
         major, minor = gpu.compute_capability
         return Candidate(
             name,
@@ -176,7 +176,7 @@ def _judge_flavour(name: str, gpu: Gpu | str, probes: Probes) -> Candidate:
             f"{version} has nothing for compute capability {major}.{minor} of {gpu.name}",
             _missing("tensorrt", "tensorrt", probes).fix,
         )
-    halved = name == "tensorrt-rtx" and gpu.compute_capability == _TURING
+    halved = name == RTX and gpu.compute_capability == _TURING
     note = " (which computes int8 graphs in half)" if halved else ""
     return Candidate(name, True, f"{version} on {gpu.name}{note}")
 
@@ -229,7 +229,7 @@ def _missing(flavour: str, module: str, probes: Probes) -> Candidate:
     said = f"{module} is not installed"
     if not probes.is_jetson():
         return Candidate(flavour, False, said, f'pip install "crispstream[{FLAVOURS[flavour][1]}]"')
-    if flavour != "tensorrt":  # NVIDIA, TensorRT-RTX Support Matrix: neither Orin nor Thor
+    if flavour != TENSORRT:  # NVIDIA, TensorRT-RTX Support Matrix: neither Orin nor Thor
         return Candidate(flavour, False, f"{said}, nor made for a Jetson")
     see_it = "python3 -m venv --system-site-packages venv"
     return Candidate(flavour, False, said, f"sudo apt install python3-libnvinfer && {see_it}")

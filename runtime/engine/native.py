@@ -17,12 +17,14 @@ from crispstream.core.errors import EngineError, MissingExtraError, UsageError
 from crispstream.core.optional import require
 from crispstream.core.registry import did_you_mean
 
-FLAVOURS = {"tensorrt": ("tensorrt", "tensorrt"), "tensorrt-rtx": ("tensorrt_rtx", "rtx")}
+TENSORRT, RTX = "tensorrt", "tensorrt-rtx"
+
+FLAVOURS = {TENSORRT: ("tensorrt", "tensorrt"), RTX: ("tensorrt_rtx", "rtx")}
 """Flavour -> the Python module, and the extra that brings it. Better ones first."""
 
 _REINSTALL = {
-    "tensorrt": 'install it again with: pip install "crispstream[tensorrt]"',
-    "tensorrt-rtx": 'install it again with: pip install "crispstream[rtx]"',
+    TENSORRT: 'install it again with: pip install "crispstream[tensorrt]"',
+    RTX: 'install it again with: pip install "crispstream[rtx]"',
 }
 
 JETPACKS_OWN = (
@@ -34,8 +36,8 @@ _SHORT = {
     "cpu": "onnxruntime",
     "cuda": "onnxruntime-cuda",
     "ort": "onnxruntime",
-    "rtx": "tensorrt-rtx",
-    "trt": "tensorrt",
+    "rtx": RTX,
+    "trt": TENSORRT,
 }
 """What backends are called elsewhere, too far from their names for a guess by letters."""
 
@@ -82,7 +84,7 @@ def load_flavour(flavour: str) -> ModuleType:
     try:
         trt = require(module, extra)
     except MissingExtraError as error:
-        if flavour != "tensorrt" or not is_jetson():
+        if flavour != TENSORRT or not is_jetson():
             raise
         raise MissingExtraError(f"TensorRT is not seen by this Python; {JETPACKS_OWN}") from error
     except (ImportError, OSError, RuntimeError) as error:

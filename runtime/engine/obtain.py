@@ -10,6 +10,7 @@ from .backends.tensorrt.backend import Plan
 from .backends.tensorrt.engine import RefusedEngineError
 from .building.build import build_from_bundle
 from .building.options import BuildOptions
+from .native import RTX, TENSORRT
 from .store.fit import NOTHING_KEPT, misfit
 from .store.key import EngineKey
 from .store.opened import discard
@@ -44,7 +45,7 @@ class EngineSource:
 
     def _options(self, width: int, height: int) -> BuildOptions:
         """TensorRT-RTX is told of the GPU here: it then compiles nothing at the first frame."""
-        rtx, gpu = self._wish.flavour == "tensorrt-rtx", self._wish.gpu
+        rtx, gpu = self._wish.flavour == RTX, self._wish.gpu
         aims = (gpu.compute_capability,) if rtx and gpu else ()
         return BuildOptions((SizeRange.only((width, height)),), aims)
 
@@ -105,7 +106,7 @@ def _give_up(wish: Wish, path: Path | None, error: RefusedEngineError) -> None:
 
 def _built(wish: Wish, options: BuildOptions) -> Obtained:
     cache = None
-    if wish.flavour == "tensorrt" and wish.gpu:
+    if wish.flavour == TENSORRT and wish.gpu:
         cache = wish.store.timing_cache(wish.flavour, wish.flavour_version, wish.gpu)
     engine, record = build_from_bundle(
         wish.bundle,

@@ -20,14 +20,14 @@ from crispstream.core.pixels import padded_size
 from crispstream.core.sizes import SizeRange
 from crispstream.runtime.engine.choose import choose_graph
 from crispstream.runtime.engine.device.gpu import Gpu
-from crispstream.runtime.engine.native import load_flavour
+from crispstream.runtime.engine.native import RTX, TENSORRT, load_flavour
 from crispstream.runtime.engine.store.record import EngineRecord
 
 from .interrupts import held_interrupt
 from .layers import EngineLayer, convolution_types
 from .monitor import Progress
 from .options import BuildOptions
-from .orders import RTX, refuse_unfit
+from .orders import refuse_unfit
 from .retry import Note, build_with_less
 from .workbench import Workbench
 
@@ -143,7 +143,7 @@ def build_from_bundle(
         flavour=flavour,
         flavour_version=str(trt.__version__),
         options=options.as_json(),
-        gpu=gpu.as_json() if gpu and flavour == "tensorrt" else {},
+        gpu=gpu.as_json() if gpu and flavour == TENSORRT else {},
         engine_sha256=sha256_of(built.plan),
         engine_bytes=len(built.plan),
         build_seconds=round((clock() - begun_ns) / 1e9, 3),

@@ -11,10 +11,10 @@ from types import ModuleType
 from typing import Any
 
 from crispstream.core.errors import EngineError, UsageError
+from crispstream.runtime.engine.native import RTX
 
 from .options import BuildOptions
 
-RTX = "tensorrt-rtx"
 _TURING = (7, 5)
 Refused = Callable[[str], EngineError]
 """Makes the error for something that the library refused, with what it said."""

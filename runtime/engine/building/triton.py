@@ -18,6 +18,7 @@ from crispstream.core.files import refuse_to_replace, write_folder_atomically
 from crispstream.core.pixels import SCALE
 from crispstream.core.sizes import Size, SizeRange
 from crispstream.core.tensors import FRAME, RESTORED
+from crispstream.runtime.engine.native import TENSORRT
 from crispstream.runtime.engine.store.record import EngineRecord
 
 CONFIG = "config.pbtxt"
@@ -93,7 +94,7 @@ def onnx_model(bundle: Bundle, graph: Graph, sizes: Sequence[SizeRange]) -> Trit
 
 def refuse_flavour(flavour: str) -> None:
     """Raise UsageError for engines that Triton cannot load."""
-    if flavour != "tensorrt":
+    if flavour != TENSORRT:
         raise UsageError(
             f"Triton Inference Server loads engines of TensorRT, not of {flavour}; choose "
             "--backend tensorrt on a machine like the server, or --backend onnxruntime"

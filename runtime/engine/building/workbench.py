@@ -13,13 +13,13 @@ from typing import Any
 from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import EngineError
 from crispstream.core.sizes import SizeRange
-from crispstream.runtime.engine.native import listening, logger_of
+from crispstream.runtime.engine.native import RTX, listening, logger_of
 
 from .inputs import check_inputs, input_shapes
 from .layers import EngineLayer, layers_of
 from .monitor import Progress, monitor_of
 from .options import BuildOptions
-from .orders import RTX, give_orders
+from .orders import give_orders
 from .retry import OutOfMemoryError, speaks_of_memory
 from .timing_cache import keep_timing_cache, use_timing_cache
 

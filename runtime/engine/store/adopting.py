@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from crispstream.core.errors import EngineError, UsageError
+from crispstream.runtime.engine.native import RTX
 
 from .fit import LIBRARIES
 from .header import rtx_version
@@ -40,7 +41,7 @@ def _version_fault(engine: bytes, record: EngineRecord | None) -> str:
     built_by = rtx_version(engine)
     if record is None or not built_by:
         return ""
-    if (record.flavour, record.flavour_version) == ("tensorrt-rtx", built_by):
+    if (record.flavour, record.flavour_version) == (RTX, built_by):
         return ""
     said = f"{LIBRARIES[record.flavour]} {record.flavour_version}"
     return f"it was built by TensorRT-RTX {built_by}, and its sidecar says {said}"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from crispstream.runtime.engine.device.gpu import Gpu
+from crispstream.runtime.engine.native import TENSORRT
 
 from .key import SAME_GPU, EngineKey, driver_major
 from .record import EngineRecord
@@ -73,7 +74,7 @@ def _same_graph(records: Sequence[EngineRecord], key: EngineKey) -> list[EngineR
 
 def _phrases(record: EngineRecord, version: str, gpu: Mapping[str, str]) -> list[str]:
     phrases = [_version_phrase(record, version)]
-    if record.flavour == "tensorrt":
+    if record.flavour == TENSORRT:
         phrases += [_gpu_phrase(record, gpu), _driver_phrase(record, gpu)]
     return [phrase for phrase in phrases if phrase]
 
@@ -108,7 +109,7 @@ def _driver_phrase(record: EngineRecord, gpu: Mapping[str, str]) -> str:
 
 def _aim_phrase(record: EngineRecord, gpu: Mapping[str, str]) -> list[str]:
     """What TensorRT-RTX was told of GPUs; it is not bound to the one it was built beside."""
-    if record.flavour == "tensorrt":
+    if record.flavour == TENSORRT:
         return []
     aims, here = record.options.get("compute_capabilities", ()), gpu["compute_capability"]
     if aims:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crispstream.core.sizes import SizeRange, size_text
+from crispstream.runtime.engine.native import TENSORRT
 
 from .record import BUILDER_RECIPE, EngineRecord
 
@@ -100,7 +101,7 @@ class EngineKey:
     @property
     def _gpu_that_counts(self) -> dict[str, str]:
         """What of the GPU binds an engine; drivers only by their major version."""
-        if self.flavour != "tensorrt":
+        if self.flavour != TENSORRT:
             return {}
         counts = {"driver": driver_major(self.gpu.get("driver", ""))}
         level = self.options.get("hardware_compatible", "none")
@@ -113,7 +114,7 @@ class EngineKey:
     @property
     def _place(self) -> str:
         """The GPUs it is for, "" where the library chose them."""
-        if self.flavour != "tensorrt":
+        if self.flavour != TENSORRT:
             listed = "+".join(self.options.get("compute_capabilities", ()))
             return safe(f"cc{listed}") if listed else ""
         level = str(self.options.get("hardware_compatible", "none"))

@@ -20,6 +20,7 @@ import cv2
 from crispstream.core.files import write_folder_atomically
 from crispstream.core.pixels import Bytes
 from crispstream.core.tensors import FRAME
+from crispstream.runtime.engine.native import RTX
 
 from .key import SUFFIX
 from .places import listed
@@ -91,7 +92,7 @@ def _command(case: Case) -> str:
     """Return the command that compares TensorRT with ONNX Runtime on the worst frame."""
     height, width, _ = case.pictures[FRAME].shape
     shape = f"{FRAME}:[1,{height},{width},3]"
-    rtx = "POLYGRAPHY_USE_TENSORRT_RTX=1 " if case.record.flavour == "tensorrt-rtx" else ""
+    rtx = "POLYGRAPHY_USE_TENSORRT_RTX=1 " if case.record.flavour == RTX else ""
     return (
         f"{rtx}polygraphy run {GRAPH} --trt --onnxrt --strongly-typed "
         f"--trt-min-shapes {shape} --trt-opt-shapes {shape} --trt-max-shapes {shape} "
