@@ -135,7 +135,7 @@ class _Bar:
         self._task = progress.add_task(f"{'Getting ready':<32}", total=None, start=False)
 
     def __call__(self, phase: str, done: int, steps: int) -> None:
-        if not self._whole:
+        if not self._whole and steps:  # without steps it only waits
             self._whole = phase
             self._progress.start_task(self._task)
         if phase == self._whole:

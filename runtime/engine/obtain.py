@@ -70,7 +70,7 @@ def obtain(wish: Wish, options: BuildOptions, *, rebuild: bool = False) -> Obtai
         EngineError: if the library refuses, or the engine fails its re-check, now or before.
     """
     key, store = wish.key(options), wish.store
-    with store.lock(key, wish.on_note) as unlocked:
+    with store.lock(key, wish.on_note, wish.still_wanted) as unlocked:
         if unlocked:
             wish.on_note(unlocked)
         if not rebuild and (kept := _found(wish, key)):
@@ -138,7 +138,7 @@ def _kept(wish: Wish, size: Size) -> Obtained | None:
     ]
     for record in sorted(fit, key=lambda record: ":" in record.sizes):
         key = EngineKey.of(record)
-        with wish.store.lock(key, wish.on_note):
+        with wish.store.lock(key, wish.on_note, wish.still_wanted):
             if kept := _found(wish, key):
                 return kept
     return None

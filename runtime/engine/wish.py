@@ -46,6 +46,11 @@ class Wish:
     on_build: Progress | None = None
     on_note: Note = _log.info
 
+    def still_wanted(self) -> None:
+        """Let who follows the build end the wait for another one, by raising."""
+        if self.on_build is not None:
+            self.on_build("Waiting for another build", 0, 0)
+
     @property
     def flavour_version(self) -> str:
         """Version of the library that is installed."""

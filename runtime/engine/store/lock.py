@@ -16,14 +16,21 @@ from .places import is_old, listed
 from .refusals import refusal_reason
 
 _POLL_SECONDS = 0.1
+_ASK_SECONDS = 1.0
 
 
 @contextlib.contextmanager
-def held(path: Path, extra: str, on_wait: Callable[[str], None] | None = None) -> Iterator[str]:
+def held(
+    path: Path,
+    extra: str,
+    on_wait: Callable[[str], None] | None = None,
+    still_wanted: Callable[[], None] | None = None,
+) -> Iterator[str]:
     """Hold the lock file `path` inside a `with` statement, waiting for it as long as it takes.
 
     Gives "", or a sentence why no lock could be had (a read-only or full disk): then the work can
-    go on, unguarded. `on_wait` is called once, with a sentence that says for whom this waits.
+    go on, unguarded. `on_wait` is called once, with a sentence that says for whom this waits;
+    `still_wanted` every second, and what it raises ends the wait.
 
     Raises:
         MissingExtraError: if filelock is not installed, naming the extra of the kit.
@@ -33,7 +40,7 @@ def held(path: Path, extra: str, on_wait: Callable[[str], None] | None = None) -
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(path)
-        _acquire(lock, filelock.Timeout, path, on_wait)
+        _acquire(lock, filelock.Timeout, path, on_wait, still_wanted)
     except (OSError, NotImplementedError) as error:
         reason = refusal_reason(error) if isinstance(error, OSError) else error
         why_not = f"no lock can be held in {path.parent} ({reason}): others may build the same"
@@ -73,17 +80,31 @@ def _acquire(
     busy: type[Exception],
     path: Path,
     on_wait: Callable[[str], None] | None,
+    still_wanted: Callable[[], None] | None,
 ) -> None:
     try:
         lock.acquire(timeout=0)
     except busy:
         if on_wait is not None:
             on_wait(_who(path))
-        lock.acquire(poll_interval=_POLL_SECONDS)
+        _wait(lock, busy, still_wanted)
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
     with contextlib.suppress(OSError):  # it only serves the sentence for those who wait
         _holder(path).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _wait(
+    lock: Any,  # noqa: ANN401
+    busy: type[Exception],
+    still_wanted: Callable[[], None] | None,
+) -> None:
+    while True:
+        with contextlib.suppress(busy):
+            lock.acquire(timeout=_ASK_SECONDS, poll_interval=_POLL_SECONDS)
+            return
+        if still_wanted is not None:
+            still_wanted()
 
 
 def _who(path: Path) -> str:

@@ -208,17 +208,23 @@ class EngineStore:
         return self.remove_all(old + above_limit(others, limit_bytes))
 
     @contextlib.contextmanager
-    def lock(self, key: EngineKey, on_wait: Callable[[str], None] | None = None) -> Iterator[str]:
+    def lock(
+        self,
+        key: EngineKey,
+        on_wait: Callable[[str], None] | None = None,
+        still_wanted: Callable[[], None] | None = None,
+    ) -> Iterator[str]:
         """Be the only process that builds the engine of a key; look with `find` again inside.
 
         Gives "", or a sentence why nothing is locked. `on_wait` is called once if another process
-        is building it, with a sentence that says which. A lock goes with its process.
+        is building it, with a sentence that says which; `still_wanted` is called every second of
+        the wait, and what it raises ends it. A lock goes with its process.
 
         Raises:
             MissingExtraError: if filelock is not installed.
         """
         path = self._locks / f"{key.digest[:16]}.lock"
-        with held(path, FLAVOURS[key.flavour][1], on_wait) as why_not:
+        with held(path, FLAVOURS[key.flavour][1], on_wait, still_wanted) as why_not:
             yield why_not
 
     def timing_cache(self, flavour: str, version: str, gpu: Gpu) -> Path:

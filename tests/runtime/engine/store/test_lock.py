@@ -183,3 +183,25 @@ def test_where_no_lock_can_be_had_the_work_goes_on_and_says_so(
     monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
     with EngineStore(tmp_path).lock(KEY) as why_not:
         assert "no lock can be held in" in why_not
+
+
+def test_a_wait_that_is_no_longer_wanted_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock_module, "_ASK_SECONDS", 0.05)
+    asked: list[int] = []
+
+    def still_wanted() -> None:
+        asked.append(1)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+
+    with (
+        a_builder(tmp_path),
+        pytest.raises(KeyboardInterrupt),
+        EngineStore(tmp_path).lock(KEY, still_wanted=still_wanted),
+    ):
+        raise AssertionError("the lock was had")
+    assert len(asked) == 3
+    with EngineStore(tmp_path).lock(KEY) as why_not:
+        assert why_not == ""
