@@ -146,7 +146,8 @@ def _reason(found: Candidate, refused: Sequence[Candidate], probes: Probes) -> s
     flavours = [other for other in refused if other.name in FLAVOURS]
     installed = [other for other in flavours if probes.is_installed(FLAVOURS[other.name][0])]
     telling = (installed or flavours)[0]
-    return f"{found.why}: {telling.why}" + (f"; {telling.fix}" if telling.fix else "")
+    fix = f"; {telling.fix}" if telling.fix else ""
+    return f"{found.why} ({telling.why}{fix})"
 
 
 def _judge(name: str, gpu: Gpu | str, probes: Probes) -> Candidate:

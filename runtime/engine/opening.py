@@ -74,7 +74,7 @@ def open_model(
         if backend != "auto" or choice.name == CPU:
             raise
         # Some of what a GPU needs shows only at the start: its memory, or cuDNN.
-        return start(Choice(CPU, f"onnxruntime on the CPU: {error}"), *how)
+        return start(Choice(CPU, f"onnxruntime on the CPU ({error})"), *how)
 
 
 def _started(
@@ -96,7 +96,7 @@ def _started(
         runner,
         bundle.name,
         bundle.size_multiple,
-        f"{graph.precision} in {choice.reason}",
+        f"{graph.precision} with {choice.reason}",
         needs_permission(bundle, graph),
         bundle.input_statistics,
         guarded=choice.name != CPU,

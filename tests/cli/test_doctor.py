@@ -52,7 +52,7 @@ def test_a_laptop_without_a_gpu_is_fit(examined) -> None:
     assert result.exit_code == 0
     assert "problem" not in result.stdout
     assert result.stdout.splitlines()[-1] == (
-        "runs with: onnxruntime on the CPU: no NVIDIA driver: libcuda.so.1 was not found"
+        "runs with: onnxruntime on the CPU (no NVIDIA driver: libcuda.so.1 was not found)"
     )
 
 

@@ -27,7 +27,7 @@ def test_the_engine_is_built_once_and_the_reason_is_printed(
 ) -> None:
     assert command_line.main([*STREAM, "--backend", "tensorrt", *more]) == 0
     said = capsys.readouterr()
-    assert "fp16 in tensorrt 10.3.0 on " in said.out
+    assert "fp16 with tensorrt 10.3.0 on " in said.out
     assert said.err == (
         "building the engine of edge-n for 32x24: it is kept, so this happens once\n"
     )

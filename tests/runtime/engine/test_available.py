@@ -44,11 +44,11 @@ INSTALL = 'pip install "crispstream[tensorrt]"'
 @pytest.mark.parametrize(
     ("probes", "name", "reason"),
     [
-        (fake_probes(), "onnxruntime", f"onnxruntime on the CPU: {NOTHING}"),
+        (fake_probes(), "onnxruntime", f"onnxruntime on the CPU ({NOTHING})"),
         (
             fake_probes(flavours=BOTH),
             "onnxruntime",
-            f"onnxruntime on the CPU: {NOTHING}",
+            f"onnxruntime on the CPU ({NOTHING})",
         ),
         (fake_probes(ORIN, BOTH), "tensorrt", "tensorrt 10.3.0 on Orin"),
         (fake_probes(RTX_4070, BOTH), "tensorrt", "tensorrt 10.3.0 on NVIDIA GeForce RTX 4070"),
@@ -65,19 +65,19 @@ INSTALL = 'pip install "crispstream[tensorrt]"'
         (
             fake_probes(H200, RTX, CUDA),
             "onnxruntime-cuda",
-            "onnxruntime-cuda on NVIDIA H200: tensorrt-rtx 1.7.1.116 has nothing for compute "
-            f"capability 9.0 of NVIDIA H200; {INSTALL}",
+            "onnxruntime-cuda on NVIDIA H200 (tensorrt-rtx 1.7.1.116 has nothing for compute "
+            f"capability 9.0 of NVIDIA H200; {INSTALL})",
         ),
         (
             fake_probes(RTX_4070),
             "onnxruntime",
-            f"onnxruntime on the CPU: tensorrt is not installed; {INSTALL}",
+            f"onnxruntime on the CPU (tensorrt is not installed; {INSTALL})",
         ),
         (
             fake_probes(NO_PYCUDA, BOTH, CUDA, driver=True),
             "onnxruntime-cuda",
-            "onnxruntime-cuda on the GPU: this needs the Python package 'pycuda', which is not "
-            'installed; pip install "crispstream[cuda]"',
+            "onnxruntime-cuda on the GPU (this needs the Python package 'pycuda', which is not "
+            'installed; pip install "crispstream[cuda]")',
         ),
     ],
 )
@@ -88,7 +88,7 @@ def test_auto_takes_the_best_that_can_run(probes: Probes, name: str, reason: str
 def test_a_flavour_that_cannot_be_loaded_is_passed_over_with_its_reason() -> None:
     old = EngineError("TensorRT 8.6 cannot build; install TensorRT 10.0 or newer")
     probes = fake_probes(RTX_4070, {"tensorrt": old})
-    expected = "onnxruntime on the CPU: TensorRT 8.6 cannot build; install TensorRT 10.0 or newer"
+    expected = "onnxruntime on the CPU (TensorRT 8.6 cannot build; install TensorRT 10.0 or newer)"
     assert choose_backend("auto", probes) == Choice("onnxruntime", expected)
     assert choose_backend("auto", fake_probes(RTX_4070, {"tensorrt": old, **RTX})).name == (
         "tensorrt-rtx"
@@ -97,7 +97,7 @@ def test_a_flavour_that_cannot_be_loaded_is_passed_over_with_its_reason() -> Non
 
 def test_a_library_that_breaks_in_its_own_way_is_passed_over_too() -> None:
     probes = fake_probes(RTX_4070, {"tensorrt": AttributeError("no ILogger")}, OSError("libcublas"))
-    assert choose_backend("auto", probes).reason == "onnxruntime on the CPU: no ILogger"
+    assert choose_backend("auto", probes).reason == "onnxruntime on the CPU (no ILogger)"
     assert candidates(probes)[2].why == "onnxruntime cannot be loaded (libcublas)"
 
 

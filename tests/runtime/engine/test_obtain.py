@@ -100,7 +100,7 @@ def test_a_restorer_finds_builds_and_runs_engines(
         expected_hwc = restorer.restore(frame_hwc).copy()
     for _ in range(2):
         with Restorer.open("edge-n", backend="tensorrt", size=(30, 22)) as restorer:
-            assert restorer.why.startswith("fp16 in tensorrt 10.3.0 on ")
+            assert restorer.why.startswith("fp16 with tensorrt 10.3.0 on ")
             got_hwc = restorer.restore(frame_hwc)
             np.testing.assert_array_equal(got_hwc, expected_hwc)
             with restorer.twin() as twin:
@@ -308,6 +308,6 @@ def test_auto_takes_the_cpu_where_the_gpu_does_not_start(
     monkeypatch.setattr(TensorRTBackend, "__init__", busy)
     with Restorer.open("edge-n", threads=1) as restorer:
         assert restorer.backend_name == "onnxruntime-cpu"
-        assert "onnxruntime on the CPU: the GPU is busy" in restorer.why
+        assert "onnxruntime on the CPU (the GPU is busy)" in restorer.why
     with pytest.raises(EngineError, match="the GPU is busy"):
         Restorer.open("edge-n", backend="tensorrt")

@@ -20,7 +20,7 @@ def test_unknown_backends_list_those_there_are(tmp_path: Path) -> None:
 def test_the_reason_names_precision_and_backend(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "b", tiny_graphs())
     with Restorer.open(bundle.path, backend="onnxruntime", threads=1) as restorer:
-        assert restorer.why.startswith("fp32 in onnxruntime on the CPU")
+        assert restorer.why.startswith("fp32 with onnxruntime on the CPU")
 
 
 def test_twins_of_a_restorer_give_the_same_frames(tmp_path: Path) -> None:
