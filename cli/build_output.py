@@ -98,8 +98,9 @@ def tell(obtained: "Obtained") -> None:
     seconds = f"{record.build_seconds:.1f} s"
     when = f"built in {seconds}" if obtained.fresh else f"built at {record.built_at} in {seconds}"
     typer.echo(
-        f"{record.bundle} {record.precision}, {record.sizes}: {record.engine_bytes / 1e6:.2f} MB, "
-        f"{when} by {record.flavour} {record.flavour_version} for {for_gpus}"
+        f"{record.bundle} {record.precision}, {record.sizes_in_words}: "
+        f"{record.engine_bytes / 1e6:.2f} MB, {when} by {record.flavour} {record.flavour_version} "
+        f"for {for_gpus}"
     )
     if record.convolutions:
         kinds = ", ".join(f"{count} {kind.lower()}" for kind, count in record.convolutions.items())

@@ -11,6 +11,8 @@ import typer
 from crispstream.core.errors import UsageError
 from crispstream.core.sizes import parse_size
 
+from .engines_text import flat_rows
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -255,13 +257,7 @@ def _graph_tables(facts: Facts) -> Iterator["Table"]:
 def _engine_tables(facts: Facts) -> Iterator["Table"]:
     hidden = {"kind", "path", "schema"}
     shown = {key: value for key, value in facts.items() if key not in hidden}
-    if shown.get("recheck") == {}:
-        shown["recheck"] = "not run"
-    # A group without entries would be left out; nothing in it is a fact, too.
-    filled = {key: "none" if value == {} else value for key, value in shown.items()}
-    yield _table(
-        f"engine {facts['path']}", {key.replace("_", " "): value for key, value in _flat(filled)}
-    )
+    yield _table(f"engine {facts['path']}", dict(flat_rows(shown)))
 
 
 _TABLES = {"bundle": _bundle_tables, "graph": _graph_tables, "engine": _engine_tables}

@@ -87,8 +87,16 @@ app.add_typer(data_app, name="data")
 app.add_typer(engines_app, name="engines")
 
 
-def _sentence(error: CrispstreamError) -> str:
-    """Return what the user reads; the engine's own words follow when the text lacks them."""
+def _sentence(error: Exception) -> str:
+    """Return what the user reads; the engine's own words follow when the text lacks them.
+
+    What is no error of the kit's is what a stage did not foresee: the system, or a library.
+    """
+    if isinstance(error, ImportError):
+        said = (str(error).strip().splitlines() or ["it does not say why"])[0]
+        return f"error: {_package_of(error)} cannot be loaded ({said}); see crispstream doctor"
+    if isinstance(error, MemoryError) and not str(error):
+        return "error: not enough memory"
     text = f"error: {error}"
     native_log = error.native_log if isinstance(error, EngineError) else ""
     return text if not native_log or native_log in text else f"{text}\n{native_log}"
@@ -104,31 +112,37 @@ def _package_of(error: ImportError) -> str:
     return name.partition(".")[0]
 
 
+def _was_interrupted(error: BaseException) -> bool:
+    """Return whether Ctrl-C is behind an error: C++ modules tell it as a failed import."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, KeyboardInterrupt):
+        behind = behind.__cause__ or behind.__context__
+    return behind is not None
+
+
 def _exit_code(arguments: Sequence[str] | None) -> int:
+    """Run the command line; Ctrl-C counts as such, whatever a library made of it."""
+    try:
+        return _told_code(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _told_code(arguments: Sequence[str] | None) -> int:
     """Run the command line and turn the kit's own errors into a sentence and a code."""
     try:
         app(args=arguments, prog_name="crispstream")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
-    except CrispstreamError as error:
+    except (CrispstreamError, OSError, MemoryError, ImportError) as error:
+        if _was_interrupted(error):
+            raise KeyboardInterrupt from error
         if os.environ.get("CRISPSTREAM_DEBUG") == "1":
             raise
+        if isinstance(error, ImportError) and _package_of(error) == "crispstream":
+            raise  # our own fault
         typer.echo(_sentence(error), err=True)
-        return error.exit_code
-    except (OSError, MemoryError) as error:  # whatever a stage did not foresee
-        if os.environ.get("CRISPSTREAM_DEBUG") == "1":
-            raise
-        typer.echo(f"error: {str(error) or 'not enough memory'}", err=True)
-        return 1
-    except ImportError as error:
-        package = _package_of(error)
-        if os.environ.get("CRISPSTREAM_DEBUG") == "1" or package == "crispstream":  # our own fault
-            raise
-        said = (str(error).strip().splitlines() or ["it does not say why"])[0]
-        typer.echo(f"error: {package} cannot be loaded ({said}); see crispstream doctor", err=True)
-        return 1
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        return error.exit_code if isinstance(error, CrispstreamError) else 1
     return 0
 
 

@@ -34,7 +34,7 @@ def cache(machine: Machine) -> Iterator[Finding]:
     free = machine.free_bytes(folder)
     seen = f"{folder}: {kept}, {free / _GB:.1f} GB free"
     if free < _LITTLE_SPACE_BYTES:
-        yield Finding("cache", "note", seen, "crispstream engines prune")
+        yield Finding("cache", "note", seen, "crispstream engines prune" if sizes else _OTHER_CACHE)
     else:
         yield Finding("cache", "fine", seen)
     if damaged := machine.damaged_engines(folder):

@@ -23,8 +23,8 @@ FLAVOURS = {TENSORRT: ("tensorrt", "tensorrt"), RTX: ("tensorrt_rtx", "rtx")}
 """Flavour -> the Python module, and the extra that brings it. Better ones first."""
 
 _REINSTALL = {
-    TENSORRT: 'install it again with: pip install "crispstream[tensorrt]"',
-    RTX: 'install it again with: pip install "crispstream[rtx]"',
+    TENSORRT: "install it again with: pip install --force-reinstall tensorrt",
+    RTX: "install it again with: pip install --force-reinstall tensorrt-rtx-cu13",
 }
 
 JETPACKS_OWN = (

@@ -189,3 +189,17 @@ def test_a_reader_that_left_is_no_error() -> None:
     done = subprocess.run(command, env=environment, stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert done.stderr == b""
+
+
+def test_ctrl_c_that_a_library_tells_as_a_failed_import_is_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as behind:
+            raise ImportError("initialization failed") from behind
+
+    monkeypatch.setattr(command_line, "app", interrupted)
+    assert command_line.main(["doctor"]) == 130
+    assert capsys.readouterr().err == ""

@@ -23,6 +23,8 @@ def read_foreign(path: Path) -> tuple[bytes, EngineRecord]:
     """
     if not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises for a name that is too long)
         raise UsageError(f"there is no engine file '{path}'; give one that build -o wrote")
+    if path.suffix == ".json":
+        raise UsageError(f"{path} is a sidecar; give the engine itself, {path.with_suffix('')}")
     engine, record, damage, obstacle = check_engine(path)
     if obstacle:
         raise EngineError(f"{path} cannot be kept: {obstacle}")

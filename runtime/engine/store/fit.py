@@ -48,9 +48,14 @@ def differences(record: EngineRecord, key: EngineKey) -> list[str]:
 
 def nearest_of(records: Sequence[EngineRecord], key: EngineKey) -> EngineRecord | None:
     """Return the engine of the same graph and library with the fewest differences."""
-    return min(
-        _same_graph(records, key), key=lambda each: len(differences(each, key)), default=None
-    )
+    return min(_same_graph(records, key), key=lambda each: _distance(each, key), default=None)
+
+
+def _distance(record: EngineRecord, key: EngineKey) -> int:
+    """Count what is different; every option counts by itself."""
+    built = EngineKey.of(record).options
+    options = [name for name in {*built, *key.options} if built.get(name) != key.options.get(name)]
+    return len(differences(record, key)) + max(0, len(options) - 1)
 
 
 def why_none(records: Sequence[EngineRecord], key: EngineKey) -> str:
@@ -119,7 +124,7 @@ def _aim_phrase(record: EngineRecord, gpu: Mapping[str, str]) -> list[str]:
 
 
 def _other_options(built: Mapping[str, object], asked: Mapping[str, object]) -> str:
-    return ", ".join(
+    return "; ".join(
         f"{_named(name)} {_shown(built.get(name))}, not {_shown(asked.get(name))}"
         for name in sorted({*built, *asked})
         if built.get(name) != asked.get(name)
@@ -132,7 +137,7 @@ def _named(option: str) -> str:
 
 def _shown(value: object) -> str:
     if isinstance(value, list | tuple):
-        return " ".join(map(str, value)) or "default"
+        return ", ".join(map(str, value)) or "default"
     if isinstance(value, bool):
         return "on" if value else "off"
     return "default" if value is None else str(value)

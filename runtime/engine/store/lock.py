@@ -61,7 +61,7 @@ def remove_idle(folder: Path) -> None:
     One of them may be opened by another process at that very moment, which then shares its work
     with nobody: at worst two build the same, which harms nothing. Fails silently.
     """
-    with contextlib.suppress(MissingExtraError):
+    with contextlib.suppress(MissingExtraError, ImportError):
         filelock = require("filelock", "rtx")
         in_the_way = (
             OSError,

@@ -41,7 +41,8 @@ def open_engine(path: Path, key: EngineKey) -> tuple[bytes | None, EngineRecord 
         told = "was removed" if discard(path) else "cannot be removed; delete it"
         return None, None, f"the engine {path.name} was damaged: {damage}; it {told}"
     if record is None:
-        return None, None, f"a new engine takes the place of {path.name}: {obstacle}"
+        reason = obstacle.partition("; ")[0]  # without what to do about it: it is done here
+        return None, None, f"a new engine takes the place of {path.name}: {reason}"
     if EngineKey.of(record).digest != key.digest:  # only the digits in the name are alike
         return None, None, ""
     if differences(record, key):

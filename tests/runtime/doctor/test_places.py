@@ -29,8 +29,10 @@ def test_a_cache_that_cannot_be_written_is_a_problem() -> None:
 
 
 def test_little_space_is_a_note() -> None:
-    (found,) = places.cache(FakeMachine(free=LITTLE))
+    (found,) = places.cache(FakeMachine(free=LITTLE, files={f"{CACHE}/engines/a.engine": "x"}))
     assert (found.state, found.fix) == ("note", "crispstream engines prune")
+    (found,) = places.cache(FakeMachine(free=LITTLE))
+    assert "CRISPSTREAM_CACHE" in found.fix  # there is nothing to prune
     (found,) = places.temporary(FakeMachine(free=LITTLE))
     assert (found.state, found.fix) == ("note", "export TMPDIR=/var/tmp")
 

@@ -128,3 +128,12 @@ def test_modules_that_share_a_name_are_told_apart() -> None:
         "built for Orin (8.7) with 16 multiprocessors and 64 GiB, and this is Orin (8.7) with 8 "
         "multiprocessors and 8 GiB"
     )
+
+
+def test_the_nearest_engine_is_the_one_with_the_fewest_options_that_differ() -> None:
+    level_0 = with_orders(RTX, optimisation_level=0)
+    both = with_orders(level_0, compute_capabilities=["8.6"])
+    wanted = key_of(with_orders(RTX, optimisation_level=1))
+    assert why_none([both, level_0], wanted).endswith(
+        "built for other options (optimisation level 0, not 1)"
+    )
