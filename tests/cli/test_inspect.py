@@ -170,7 +170,7 @@ def test_an_engine_with_its_sidecar(tmp_path: Path) -> None:
         "options.workspace mib │ -",
         "convolutions.Half │ 3",
         "recheck │ not run",
-        "gpu │ none",
+        "gpu │ -",
     ):
         assert f"│ {row} │" in rows
     assert "{" not in shown
