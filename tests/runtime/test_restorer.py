@@ -15,7 +15,6 @@ from crispstream.runtime.engine.opening import Opened
 from crispstream.runtime.restorer import Restorer
 from tests.helpers.bundles import tiny_graphs, write_tiny_bundle
 from tests.helpers.graphs import nearest_x4
-from tests.helpers.pictures import soft_picture
 
 
 def noise(height: int, width: int, seed: int = 0) -> Bytes:
@@ -259,34 +258,6 @@ def test_latencies_count_only_what_held_the_caller() -> None:
     assert summary["infer"]["max_ms"] == 7.0
     assert summary["copy_in"]["max_ms"] == 0.0
     assert summary["copy_out"]["count"] == 1
-
-
-class BlackFrom(BicubicBackend):
-    """Gives black from its nth frame on, as an engine does whose values overflow."""
-
-    def __init__(self, first: int) -> None:
-        super().__init__()
-        self._left = first
-
-    def wait(self, slot: int) -> None:
-        self._left -= 1
-        if self._left < 0:
-            self.restored(slot)[:] = 0
-
-
-@pytest.mark.parametrize("first", [0, 2, 100])
-def test_frames_of_a_device_are_looked_at_and_broken_ones_end_the_run(first: int) -> None:
-    frame_hwc = soft_picture(1, 24, 32)
-    with Restorer(Opened(BlackFrom(first), "x", 1, guarded=True)) as restorer:
-        for _ in range(256 if first > 2 else first):
-            restorer.restore(frame_hwc)
-        with pytest.raises(EngineError, match=r"is black where .*--backend onnxruntime"):
-            restorer.restore(frame_hwc)
-
-
-def test_frames_of_the_reference_are_not_judged() -> None:
-    with Restorer(Opened(BlackFrom(0), "x", 1)) as restorer:
-        assert not restorer.restore(soft_picture(1, 24, 32)).any()
 
 
 def test_ready_before_the_first_frame(nearest: Path) -> None:
