@@ -6,7 +6,6 @@ from typing import Annotated, TypeVar
 import typer
 
 from crispstream.core.errors import UsageError
-from crispstream.core.registry import did_you_mean
 
 T = TypeVar("T")
 
@@ -142,17 +141,16 @@ Onnx = Annotated[str | None, typer.Option("--onnx", hidden=True, callback=_ONNX)
 _TRTEXEC_LEVELS = {"samecomputecapability": "same-compute-capability"}
 
 
-_NICKNAMES = {"rtx": "tensorrt-rtx", "trt-rtx": "tensorrt-rtx", "trt": "tensorrt"}
-
-
 def check_backend(name: str, *, triton: bool) -> None:
     """Raise UsageError for what cannot build, naming what can."""
+    from crispstream.runtime.engine.native import meant
+
     known = ("auto", "tensorrt", "tensorrt-rtx", *(["onnxruntime"] if triton else []))
     if name in known:
         return
-    spelt = name.lower().replace("_", "-")
-    hint = did_you_mean(_NICKNAMES.get(spelt, spelt), known)
-    raise UsageError(f"no engine can be built for '{name}'; {hint}choose one of {', '.join(known)}")
+    raise UsageError(
+        f"no engine can be built for '{name}'; {meant(name, known)}choose one of {', '.join(known)}"
+    )
 
 
 def one_of(name: str, value: T | None, other_name: str, other: T | None) -> T | None:

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 Facts = dict[str, Any]
 """JSON content; "kind" is bundle, graph or engine."""
 
-# Header of a TensorRT-RTX engine; its version is at byte 24 (seen, not documented).
-_RTX_MAGIC, _VERSION_AT = b"vtrt", 24
-
 _LISTED = 6
 """Entries of a list that a table shows."""
 
@@ -109,14 +106,14 @@ def _graph_facts(path: Path, size: tuple[int, int]) -> Facts:
 
 
 def _engine_facts(path: Path) -> Facts:
+    from crispstream.runtime.engine.store.header import rtx_version
     from crispstream.runtime.engine.store.record import read_engine
 
-    _, record = read_engine(path)
+    engine, record = read_engine(path)
     if record is not None:
         return {"kind": "engine", "path": str(path), **asdict(record)}
-    with path.open("rb") as file:
-        header = file.read(_VERSION_AT + 4)
-    if header[:4] != _RTX_MAGIC or len(header) < _VERSION_AT + 4:
+    version = rtx_version(engine)
+    if not version:
         raise UsageError(
             f"{path} is neither an .onnx graph nor an engine this kit built (it has no "
             f"{path.name}.json beside it); give a bundle, an .onnx file or an engine"
@@ -124,9 +121,9 @@ def _engine_facts(path: Path) -> Facts:
     return {
         "kind": "engine",
         "path": str(path),
-        "engine_bytes": path.stat().st_size,
+        "engine_bytes": len(engine),
         "flavour": "tensorrt-rtx",
-        "flavour_version": ".".join(str(part) for part in header[_VERSION_AT:]),
+        "flavour_version": version,
         "note": f"no {path.name}.json beside it: only its header could be read",
     }
 

@@ -35,7 +35,6 @@ def show_log() -> None:
     log.setLevel(logging.INFO)
     if not log.handlers:
         log.addHandler(_ToStandardError())
-        log.propagate = False
 
 
 def watch_for_drift(restorer: "Restorer") -> "DriftWatch | None":

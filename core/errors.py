@@ -65,3 +65,12 @@ class ExportError(CrispstreamError):
 
 class TrainError(CrispstreamError):
     """Training data, a recipe or a checkpoint cannot be used."""
+
+
+def first_line(error: Exception) -> str:
+    r"""Return the first line of what an error says, or its kind if it says nothing.
+
+    >>> first_line(ImportError("no libGL.so.1\nand more")), first_line(RuntimeError())
+    ('no libGL.so.1', 'RuntimeError')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -14,6 +14,9 @@ Bytes = npt.NDArray[np.uint8]
 SCALE = 4
 """Every network of the kit enlarges by this factor."""
 
+CHANNELS = ("blue", "green", "red")
+"""In the order of a pixel's bytes."""
+
 
 def round_to_bytes(values: npt.NDArray[np.floating]) -> Bytes:
     """Return grey levels as bytes: halves go up, what is outside 0..255 is clipped.

@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any
 
 from crispstream.core.bundle import VERIFICATION
+from crispstream.core.pixels import CHANNELS
 
 from .insides import FP16_SAFE, Insides
 from .judge import Judged
@@ -65,7 +66,7 @@ def entry_of(
     "emulated": computed on a CPU in fp32 arithmetic, to be completed by the re-check on the
     device. Only the CPU's own graphs run as they will.
     """
-    drift = dict(zip(("blue", "green", "red"), judged.colour_drift_levels, strict=True))
+    drift = dict(zip(CHANNELS, judged.colour_drift_levels, strict=True))
     content = {
         "precision": precision,
         "judged_by": VERIFICATION,

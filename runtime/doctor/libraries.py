@@ -3,11 +3,10 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from crispstream.core.errors import CrispstreamError
+from crispstream.core.errors import CrispstreamError, first_line
 from crispstream.runtime.engine.available import (
     MEND_ONNXRUNTIME,
     candidates,
-    first_line,
     said_and_fix,
 )
 from crispstream.runtime.engine.device.gpu import Gpu

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import NamedTuple
 
-from crispstream.core.errors import EngineError, UsageError
+from crispstream.core.errors import EngineError, UsageError, first_line
 
 from .device.gpu import Gpu, find_gpu
 from .device.pinned import open_libcuda
-from .native import FLAVOURS, RTX, TENSORRT, is_jetson, load_flavour, meant
+from .native import FLAVOURS, RTX, TENSORRT, compute_capabilities, is_jetson, load_flavour, meant
 
 CPU, CUDA = "onnxruntime", "onnxruntime-cuda"
 BACKENDS = (*FLAVOURS, CUDA, CPU)
@@ -169,7 +169,7 @@ def _judge_flavour(name: str, gpu: Gpu | str, probes: Probes) -> Candidate:
     except Exception as error:  # noqa: BLE001 (a broken library may raise anything)
         return Candidate(name, False, *said_and_fix(str(error) or type(error).__name__))
     version = f"{name} {trt.__version__}"
-    if name == RTX and gpu.compute_capability not in _aims(trt):
+    if name == RTX and gpu.compute_capability not in compute_capabilities(trt):
         major, minor = gpu.compute_capability
         return Candidate(
             name,
@@ -211,15 +211,6 @@ def _providers(probes: Probes) -> Sequence[str] | str:
         return f"onnxruntime cannot be loaded ({first_line(error)})"
 
 
-def first_line(error: Exception) -> str:
-    r"""Return the first line of what an error says, or its kind if it says nothing.
-
-    >>> first_line(ImportError("no libGL.so.1\nand more")), first_line(RuntimeError())
-    ('no libGL.so.1', 'RuntimeError')
-    """
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def _no_gpu(name: str, sentence: str, probes: Probes) -> Candidate:
     """Without a driver there may be no GPU either, so that nothing is to be mended."""
     said, fix = said_and_fix(sentence)
@@ -234,12 +225,6 @@ def _missing(flavour: str, module: str, probes: Probes) -> Candidate:
         return Candidate(flavour, False, f"{said}, nor made for a Jetson")
     see_it = "python3 -m venv --system-site-packages venv"
     return Candidate(flavour, False, said, f"sudo apt install python3-libnvinfer && {see_it}")
-
-
-def _aims(trt: ModuleType) -> set[tuple[int, int]]:
-    """Return the compute capabilities that a TensorRT-RTX names in its own list."""
-    matches = (re.fullmatch(r"SM(\d+)(\d)", name) for name in trt.ComputeCapability.__members__)
-    return {(int(match[1]), int(match[2])) for match in matches if match}
 
 
 def said_and_fix(message: str) -> tuple[str, str]:

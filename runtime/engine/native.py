@@ -5,6 +5,7 @@ What only one of them or only some versions have is asked for with `hasattr`, ne
 versions.
 """
 
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ _SHORT = {
     "ort": "onnxruntime",
     "rtx": RTX,
     "trt": TENSORRT,
+    "trt-rtx": RTX,
 }
 """What backends are called elsewhere, too far from their names for a guess by letters."""
 
@@ -118,6 +120,17 @@ def _refuse_what_only_has_the_name(trt: ModuleType, module: str, extra: str) -> 
     )
 
 
+def compute_capabilities(trt: ModuleType) -> dict[tuple[int, int], Any]:
+    """Return (8, 6) -> the library's value for every kind of GPU it names; {} for TensorRT."""
+    if not hasattr(trt, "ComputeCapability"):
+        return {}
+    found = {}
+    for name, value in trt.ComputeCapability.__members__.items():
+        if match := re.fullmatch(r"SM(\d+)(\d)", name):
+            found[int(match[1]), int(match[2])] = value
+    return found
+
+
 def meant(name: str, known: Sequence[str]) -> str:
     """Return a question with the backend that a wrong name stands for, "" where none is near.
 
@@ -126,7 +139,8 @@ def meant(name: str, known: Sequence[str]) -> str:
     >>> meant("trt", ["auto", "tensorrt", "tensorrt-rtx"])
     "did you mean 'tensorrt'? "
     """
-    return did_you_mean(_SHORT.get(name.strip().lower(), name.strip()), known)
+    spelt = name.strip().lower().replace("_", "-")
+    return did_you_mean(_SHORT.get(spelt, spelt), known)
 
 
 def logger_of(trt: ModuleType, flavour: str) -> Any:  # noqa: ANN401 (class made at run time)

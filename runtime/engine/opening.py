@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from crispstream.core.bundle import Bundle, Graph
-from crispstream.core.errors import EngineError, UsageError
+from crispstream.core.errors import EngineError, UsageError, first_line
 
 from .available import (
     BROKEN,
@@ -15,7 +15,6 @@ from .available import (
     MEND_ONNXRUNTIME,
     Choice,
     choose_backend,
-    first_line,
 )
 from .backends.base import Backend
 from .backends.bicubic import BicubicBackend

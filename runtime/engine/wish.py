@@ -1,7 +1,6 @@
 """What an engine is wanted for, and what comes of it."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from crispstream.core.bundle import Bundle, Graph
 from .backends.tensorrt.backend import Plan
 from .building.monitor import Progress
 from .building.options import BuildOptions
+from .building.retry import Note
 from .device.gpu import Gpu
 from .native import load_flavour
 from .store.key import EngineKey
@@ -17,9 +17,6 @@ from .store.record import EngineRecord
 from .store.store import EngineStore
 
 _log = logging.getLogger("crispstream.engine")
-
-Note = Callable[[str], None]
-"""Called with a sentence that the user should read."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as _native
 
 from crispstream.core.bundle import StateTensor
-from crispstream.core.errors import BundleError, EngineError, FrameError, UsageError
+from crispstream.core.errors import BundleError, EngineError, FrameError, UsageError, first_line
 from crispstream.core.machine import usable_cores
 from crispstream.core.pixels import SCALE, Bytes
 from crispstream.core.tensors import FRAME, RESTORED, STATE_IN, STATE_OUT
@@ -22,6 +22,7 @@ from crispstream.core.tensors import FRAME, RESTORED, STATE_IN, STATE_OUT
 from .onnxruntime_states import States
 
 _BYTES = "tensor(uint8)"
+_LONGEST_WORDS = 300  # of what the library says
 PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
     "cpu": [("CPUExecutionProvider", {})],
     # By default it computes fp32 in TF32, of 10 bits: fp32 is there to be compared with.
@@ -161,7 +162,7 @@ class OnnxRuntimeBackend:
             height, width, _ = self._frames[slot].shape
             raise EngineError(
                 f"ONNX Runtime failed on a frame of {width}x{height} px; "
-                f"it said: {_first_line(error)}",
+                f"it said: {first_line(error)[:_LONGEST_WORDS]}",
                 str(error),
             ) from error
 
@@ -200,7 +201,8 @@ def _session(graph_bytes: bytes, device: str, threads: int) -> Any:  # noqa: ANN
         session = ort.InferenceSession(graph_bytes, _options(threads), providers=providers)
     except _OrtErrors as error:
         raise EngineError(
-            f"ONNX Runtime refused the graph; it said: {_first_line(error)}", str(error)
+            f"ONNX Runtime refused the graph; it said: {first_line(error)[:_LONGEST_WORDS]}",
+            str(error),
         ) from error
     if session.get_providers()[0] != wanted:  # it falls back without an error
         raise EngineError(
@@ -238,7 +240,3 @@ def _checked_input_size(session: Any) -> tuple[int | None, int | None]:  # noqa:
         height if isinstance(height, int) else None,
         width if isinstance(width, int) else None,
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -11,7 +11,7 @@ import onnxruntime as ort
 
 from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import BundleError
-from crispstream.core.tensors import STATE_IN, STATE_OUT
+from crispstream.core.tensors import STATE_IN, STATE_OUT, state_shape
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
@@ -46,10 +46,7 @@ class States:
 
     def allocate(self, height: int, width: int) -> None:
         """Make the buffers for frames of [H,W], filled with zeros."""
-        shapes = [
-            (1, tensor.channels, height // tensor.divisor, width // tensor.divisor)
-            for tensor in self._tensors
-        ]
+        shapes = [state_shape(tensor, width, height) for tensor in self._tensors]
         self._zeros = [
             np.zeros(shape, kind) for shape, kind in zip(shapes, self._types, strict=True)
         ]

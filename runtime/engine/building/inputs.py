@@ -9,7 +9,7 @@ from typing import Any
 from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import EngineError, UsageError
 from crispstream.core.sizes import Size, SizeRange, size_text
-from crispstream.core.tensors import FRAME, STATE_IN
+from crispstream.core.tensors import FRAME, STATE_IN, state_shape
 
 Shape = tuple[int, ...]
 Shapes = dict[str, tuple[Shape, ...]]
@@ -67,7 +67,7 @@ def _state_shape(state: StateTensor, size: Size) -> Shape:
             f"the state '{state.name}' has 1/{state.divisor} of the frame's sides, so no engine of "
             f"{size_text(size)} px can be built; give multiples of {state.divisor}"
         )
-    return 1, state.channels, height // state.divisor, width // state.divisor
+    return state_shape(state, width, height)
 
 
 def _no_fit(name: str, takes: Shape, shape: Shape, frames: Sequence[Shape]) -> UsageError:

@@ -5,13 +5,12 @@ before any work what its installed version does not know; `give_orders` sets the
 some versions have is asked for with `hasattr`.
 """
 
-import re
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from crispstream.core.errors import EngineError, UsageError
-from crispstream.runtime.engine.native import RTX
+from crispstream.runtime.engine.native import RTX, compute_capabilities
 
 from .options import BuildOptions
 
@@ -45,14 +44,14 @@ def refuse_unfit(options: BuildOptions, flavour: str) -> None:
 
 def refuse_unknown_aims(trt: ModuleType, options: BuildOptions, flavour: str) -> None:
     """Raise UsageError for a compute capability that this version cannot build for."""
-    known = _compute_capabilities(trt)
+    known = compute_capabilities(trt)
     if options.compute_capabilities and not known:
         raise _cannot_aim(options, flavour)
-    for each in map(dotted, options.compute_capabilities):
+    for each in options.compute_capabilities:
         if each not in known:
             raise UsageError(
-                f"{flavour} {trt.__version__} cannot build for compute capability {each}; it knows "
-                f"{', '.join(known)}"
+                f"{flavour} {trt.__version__} cannot build for compute capability {dotted(each)}; "
+                f"it knows {', '.join(map(dotted, known))}"
             )
 
 
@@ -121,14 +120,14 @@ def _aim_at(
 ) -> None:
     """Choose the kinds of GPU; none leaves the choice to the library."""
     refuse_unknown_aims(trt, options, flavour)
-    wanted = [dotted(each) for each in options.compute_capabilities]
+    wanted = options.compute_capabilities
     if not wanted:
         return
-    known = _compute_capabilities(trt)
+    known = compute_capabilities(trt)
     config.num_compute_capabilities = len(wanted)
     for index, each in enumerate(wanted):
         if not config.set_compute_capability(known[each], index):
-            raise refused(f"compute capability {each}")
+            raise refused(f"compute capability {dotted(each)}")
 
 
 def _cannot_aim(options: BuildOptions, flavour: str) -> UsageError:
@@ -147,14 +146,3 @@ def dotted(compute_capability: tuple[int, int]) -> str:
     """
     major, minor = compute_capability
     return f"{major}.{minor}"
-
-
-def _compute_capabilities(trt: ModuleType) -> dict[str, Any]:
-    """Return "8.6" -> the library's value for every kind of GPU it names; {} for TensorRT."""
-    if not hasattr(trt, "ComputeCapability"):
-        return {}
-    found = {}
-    for name, value in trt.ComputeCapability.__members__.items():
-        if match := re.fullmatch(r"SM(\d+)(\d)", name):
-            found[f"{match[1]}.{match[2]}"] = value
-    return found

@@ -13,9 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crispstream.core.pixels import SCALE, Bytes
+from crispstream.core.pixels import CHANNELS, SCALE, Bytes
 
-CHANNELS = ("blue", "green", "red")
 Floats = npt.NDArray[np.float64]
 
 LARGEST_MEAN_LEVELS = 16.0

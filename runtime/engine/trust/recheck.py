@@ -21,12 +21,11 @@ import numpy.typing as npt
 from crispstream.core.bundle import Bundle, Graph
 from crispstream.core.errors import BundleError
 from crispstream.core.files import sha256_of
-from crispstream.core.pixels import Bytes, middle, mirrored
+from crispstream.core.pixels import CHANNELS, Bytes, middle, mirrored
 from crispstream.core.sizes import Size, SizeRange, size_text
 from crispstream.runtime.engine.backends.base import Backend
 from crispstream.runtime.engine.backends.onnxruntime import OnnxRuntimeBackend
 
-CHANNELS = ("blue", "green", "red")
 _SLOTS = 2  # as in use: the second frame is handed in while the first is in work
 _BAND_ROWS = 256
 

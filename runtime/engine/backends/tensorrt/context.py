@@ -10,7 +10,7 @@ from typing import Any
 from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import EngineError
 from crispstream.core.pixels import SCALE
-from crispstream.core.tensors import FRAME, RESTORED, STATE_IN
+from crispstream.core.tensors import FRAME, RESTORED, STATE_IN, state_shape
 from crispstream.runtime.engine.native import Heard, listening
 
 from .engine import LoadedEngine, sizes_text
@@ -33,13 +33,9 @@ class EngineContext:
         self._native: Any = engine.create_context()
         self._bound: Addresses = ()
 
-    def state_shape(self, state: StateTensor, width: int, height: int) -> tuple[int, ...]:
-        """Return [1, C, H/divisor, W/divisor]."""
-        return 1, state.channels, height // state.divisor, width // state.divisor
-
     def state_bytes(self, state: StateTensor, width: int, height: int) -> int:
         """Return the bytes of one of the two buffers of a state."""
-        _, channels, rows, columns = self.state_shape(state, width, height)
+        _, channels, rows, columns = state_shape(state, width, height)
         return channels * rows * columns * self._engine.item_bytes(f"{STATE_IN}{state.name}")
 
     def fit(self, width: int, height: int, stream_handle: int) -> None:
@@ -75,7 +71,7 @@ class EngineContext:
             return f"its profile {profile}"
         shapes: dict[str, tuple[int, ...]] = {FRAME: (1, height, width, 3)}
         for state in self._states:
-            shapes[f"{STATE_IN}{state.name}"] = self.state_shape(state, width, height)
+            shapes[f"{STATE_IN}{state.name}"] = state_shape(state, width, height)
         for name, shape in shapes.items():
             if not _answer(heard, context.set_input_shape, name, shape):
                 return f"the shape {list(shape)} of {name}"
