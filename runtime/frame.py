@@ -37,6 +37,9 @@ class Frame:
     """When the source had the picture, on the clock the run was given."""
     duration: int = 0
     """How long the picture is shown, in units of `time_base`; 0 where the source cannot say."""
+    fresh: bool = False
+    """Whether it follows no earlier frame: after a reconnect or a change of size. What a
+    recurrent network remembers is then of another scene."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class StreamInfo:
     """A guess for progress bars; None where there is no end or no way to tell."""
     audio_from: Path | None
     """The file whose audio belongs to this stream; None without audio."""
+    live: bool = False
+    """Whether frames come when the world makes them, and are lost if nobody takes them."""
 
 
 def check_frame(frame_hwc: npt.NDArray[np.uint8]) -> None:

@@ -1,5 +1,7 @@
 """Where restored frames go: one Protocol, and the choice by URI."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -10,11 +12,38 @@ from crispstream.core.errors import UsageError
 from crispstream.core.files import IMAGE_EXTENSIONS
 from crispstream.runtime.frame import Frame, StreamInfo
 
+CODECS = ("h264", "hevc")
+ENCODERS = ("auto", "nvenc", "cpu")
+"""auto: the GPU's encoder where there is one, else the CPU."""
 VIDEO_EXTENSIONS = (".mp4", ".mov", ".m4v", ".mkv")
 
 
+@dataclass(frozen=True)
+class SinkOptions:
+    """What a user may ask of a sink; None leaves it to the sink."""
+
+    size: tuple[int, int] | None = None
+    """(width, height) of the output in pixels; by default `scale` times the source's."""
+    codec: str = "h264"
+    """One of `CODECS`."""
+    encoder: str = "auto"
+    """One of `ENCODERS`."""
+    frame_rate: float | None = None
+    """A constant rate to write, by repeating and leaving out frames; by default every frame
+    keeps its own time."""
+    segment_seconds: float | None = None
+    """Begin a new file each so many seconds."""
+
+
 class Sink(Protocol):
-    """Takes restored frames in order; one thread writes and closes."""
+    """Takes restored frames in order; one thread writes and closes. Sinks are made from it.
+
+    Attributes:
+        may_skip: whether frames that come while it is busy may be left out even where nothing
+            else is lost, as for a page that somebody looks at.
+    """
+
+    may_skip: bool = False
 
     def write(self, frame: Frame, restored_hwc: npt.NDArray[np.uint8]) -> None:
         """Write one restored frame, uint8 [4H,4W,3] BGR, at the time of its source `frame`.
@@ -34,6 +63,10 @@ class Sink(Protocol):
         Raises:
             SinkError: if the end cannot be written.
         """
+
+    def figures(self) -> Mapping[str, float]:
+        """Return what it measured itself, by name, for the report; any thread may ask."""
+        return {}
 
 
 def open_sink(

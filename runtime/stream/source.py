@@ -1,6 +1,7 @@
 """Where frames come from: one Protocol, and the choice by URI."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -10,9 +11,32 @@ from crispstream.core.files import IMAGE_EXTENSIONS
 from crispstream.core.uris import masked
 from crispstream.runtime.frame import Frame, StreamInfo
 
+from .health import Health
+
+DECODERS = ("auto", "nvdec", "cpu")
+"""auto: the GPU's decoder where there is one, else the CPU."""
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What a user may ask of a source; None leaves it to the source."""
+
+    size: tuple[int, int] | None = None
+    """(width, height) in pixels to ask a camera for."""
+    frame_rate: float | None = None
+    """Frames per second to ask a camera for, or to read images at."""
+    decoder: str = "auto"
+    """One of `DECODERS`."""
+    patient: bool = False
+    """Whether a live source that does not answer at first is tried again, like a lost one."""
+
 
 class Source(Protocol):
     """Gives frames in presentation order, once; one thread iterates."""
+
+    @property
+    def health(self) -> Health:
+        """The state it is in."""
 
     @property
     def info(self) -> StreamInfo:
@@ -29,8 +53,11 @@ class Source(Protocol):
             SourceError: after the last good frame, if the input breaks before its end.
         """
 
+    def stop(self) -> None:
+        """Ask the iteration to end, from any thread; it does within 2 s."""
+
     def close(self) -> None:
-        """Let go of the input; calling it twice does no harm."""
+        """Let go of the input once nobody iterates; calling it twice does no harm."""
 
 
 def open_source(

@@ -18,6 +18,7 @@ from crispstream.core.errors import SinkError, UsageError
 from crispstream.runtime.frame import Colour, Frame, StreamInfo
 from crispstream.runtime.stream.colour import ToYuv, output_colour, tag
 from crispstream.runtime.stream.cores import codec_threads
+from crispstream.runtime.stream.sink import Sink
 
 from .audio import AudioCopy, check_audio_fits, muxer_name
 from .guarded import GuardedFile
@@ -38,7 +39,7 @@ _X264 = {
 }
 
 
-class FileSink:
+class FileSink(Sink):
     """Encodes with x264 and copies the audio; memory does not grow with the length."""
 
     def __init__(

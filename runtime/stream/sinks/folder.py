@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from crispstream.core.errors import SinkError, UsageError
 from crispstream.runtime.frame import Frame
+from crispstream.runtime.stream.sink import Sink
 
 from .place import check_folder, write_error
 
@@ -15,7 +16,7 @@ _MOST_PX = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}
 """The longest side these formats can hold."""
 
 
-class FolderSink:
+class FolderSink(Sink):
     """Writes `000000.png`, `000001.png`, ... into a folder, named by the source's frame number."""
 
     def __init__(self, folder: Path, *, overwrite: bool = False) -> None:
@@ -54,7 +55,7 @@ class FolderSink:
         """Every file is finished already."""
 
 
-class ImageSink:
+class ImageSink(Sink):
     """Writes the one frame of a still source."""
 
     def __init__(self, path: Path) -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import numpy.typing as npt
 
 from crispstream.runtime.frame import Frame
+from crispstream.runtime.stream.sink import Sink
 
 
-class NullSink:
+class NullSink(Sink):
     """Counts frames and lets them go."""
 
     def __init__(self) -> None:

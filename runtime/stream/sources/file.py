@@ -15,6 +15,7 @@ from crispstream.core.errors import SourceError
 from crispstream.runtime.frame import Frame, StreamInfo
 from crispstream.runtime.stream.colour import FromYuv, colour_of
 from crispstream.runtime.stream.cores import codec_threads
+from crispstream.runtime.stream.health import Health
 
 _SMALL_PX = 640 * 480
 
@@ -35,6 +36,7 @@ class FileSource:
         """
         self._path = path
         self._clock = clock
+        self.health = Health(str(path), clock)
         self._container = _opened(path)
         try:
             self._stream = _video_stream(self._container, path)
@@ -79,6 +81,9 @@ class FileSource:
                 self._clock(),
                 picture.duration or 0,
             )
+
+    def stop(self) -> None:
+        """Nothing to do: the next frame is never far."""
 
     def close(self) -> None:
         """Close the file."""

@@ -13,6 +13,7 @@ from crispstream.core.clock import Clock
 from crispstream.core.errors import SourceError, UsageError
 from crispstream.core.files import IMAGE_EXTENSIONS
 from crispstream.runtime.frame import Colour, Frame, StreamInfo
+from crispstream.runtime.stream.health import Health
 
 _USUAL_RATE = 25.0
 
@@ -62,6 +63,7 @@ class FolderSource:
         """
         self._paths = [path] if path.is_file() else _images(path)
         self._clock = clock
+        self.health = Health(str(path), clock)
         rate = _USUAL_RATE if frame_rate is None else frame_rate
         if not 0 < rate <= 1000:
             raise UsageError(f"{rate} frames per second; give more than 0 and at most 1000")
@@ -101,6 +103,9 @@ class FolderSource:
                     f"{self._info.width}x{self._info.height}; put each size in a folder of its own"
                 )
             yield Frame(image, serial, serial, self._info.time_base, self._clock(), 1)
+
+    def stop(self) -> None:
+        """Nothing to do: the next frame is never far."""
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from crispstream.core.clock import Clock
 from crispstream.core.errors import UsageError
 from crispstream.runtime.frame import Colour, Frame, StreamInfo
+from crispstream.runtime.stream.health import Health
 
 _COLUMNS, _ROWS = 8, 4
 _COUNTER_BITS = 24
@@ -79,6 +80,7 @@ class SynthSource:
         rate = _positive(options["fps"], "fps")
         self._live = _one_of(options["live"], ("0", "1"), "live") == "1"
         self._clock = clock
+        self.health = Health(uri, clock)
         self._closed = threading.Event()
         self._frames = _positive(options["frames"], "frames")
         self._info = StreamInfo(
@@ -89,6 +91,7 @@ class SynthSource:
             colour=Colour("bt709", full_range=True),
             frame_count=self._frames,
             audio_from=None,
+            live=self._live,
         )
         self._texture = _texture(width, height)
 
@@ -112,6 +115,10 @@ class SynthSource:
             yield Frame(
                 self._picture(serial), serial, serial, self._info.time_base, self._clock(), 1
             )
+
+    def stop(self) -> None:
+        """End a live wait."""
+        self._closed.set()
 
     def close(self) -> None:
         """End a live wait."""

@@ -1,0 +1,96 @@
+"""How a source is: what state it is in, since when and why, and what it has lost."""
+
+import logging
+import threading
+from collections import deque
+from typing import NamedTuple
+
+from crispstream.core.clock import Clock, monotonic_ns
+
+STATES = ("connecting", "live", "stalled", "lost", "ended")
+"""connecting: being opened. live: frames come. stalled: open, but nothing new comes. lost: the
+connection broke, another try is due. ended: no more frames will come."""
+
+_EVENTS_KEPT = 200
+_log = logging.getLogger(__name__)
+
+
+class Event(NamedTuple):
+    """A change of state."""
+
+    seconds: float
+    """Since the source was made."""
+    state: str
+    why: str
+    """What was seen, in a few words; may be empty. Never holds a password."""
+
+
+class Health:
+    """The state of one source, written by its capture thread and read by anyone.
+
+    Attributes:
+        name: of the source in the log, without credentials.
+
+    >>> health = Health("rtsp://10.0.0.7/stream")
+    >>> health.enter("live")
+    >>> health.state, health.reconnects
+    ('live', 0)
+    """
+
+    def __init__(self, name: str, clock: Clock = monotonic_ns) -> None:
+        """Start as `connecting`; `clock` stamps the events."""
+        self.name = name
+        self._clock = clock
+        self._begun_ns = clock()
+        self._lock = threading.Lock()
+        self._events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
+        self._state = "connecting"
+        self._times_live = 0
+        self._lost_frames = 0
+
+    def enter(self, state: str, why: str = "") -> None:
+        """Note a state; entering the one it is in already changes nothing.
+
+        Raises:
+            ValueError: if `state` is none of `STATES`.
+        """
+        if state not in STATES:
+            raise ValueError(f"'{state}' is no state of a source")
+        with self._lock:
+            if state == self._state:
+                return
+            self._state = state
+            self._times_live += state == "live"
+            seconds = (self._clock() - self._begun_ns) / 1e9
+            self._events.append(Event(seconds, state, why))
+        level = logging.WARNING if state in ("stalled", "lost") else logging.INFO
+        _log.log(level, "%s is %s%s", self.name, state, f": {why}" if why else "")
+
+    def lose(self, frames: int) -> None:
+        """Count frames that the source knows it never gave."""
+        with self._lock:
+            self._lost_frames += frames
+
+    @property
+    def state(self) -> str:
+        """One of `STATES`."""
+        with self._lock:
+            return self._state
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The latest changes of state, oldest first; a bounded number."""
+        with self._lock:
+            return tuple(self._events)
+
+    @property
+    def reconnects(self) -> int:
+        """How often it became live again after it had been."""
+        with self._lock:
+            return max(0, self._times_live - 1)
+
+    @property
+    def lost_frames(self) -> int:
+        """Frames that the source knows it never gave: undecodable, or skipped by the camera."""
+        with self._lock:
+            return self._lost_frames

@@ -1,0 +1,1 @@
+"""Sources that may break: how they are opened again, watched, and given one line of time."""
