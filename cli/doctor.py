@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crispstream.core.errors import UsageError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -18,6 +20,21 @@ _WORD_WIDTH, _TOPIC_WIDTH = 11, 18
 
 
 def doctor(
+    colour: Annotated[
+        bool,
+        typer.Option(
+            "--colour",
+            help="Instead send a chart through the whole path, and fail if a level is off by "
+            "more than 1.",
+        ),
+    ] = False,
+    output_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WxH",
+            help="Instead list the cameras, and suggest a mode of each for an output of this size.",
+        ),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the findings as one line of JSON.")
     ] = False,
@@ -26,6 +43,21 @@ def doctor(
 
     The exit code is 1 if there is a problem; notes, as of a machine without a GPU, do not count.
     """
+    if colour and output_size is not None:
+        raise UsageError("--colour and --output-size are two questions; ask one after the other")
+    if colour:
+        from .doctor_colour import show_colours
+
+        show_colours(json=json)
+    elif output_size is not None:
+        from .doctor_camera import show_camera_modes
+
+        show_camera_modes(output_size, json)
+    else:
+        _examine(json=json)
+
+
+def _examine(*, json: bool) -> None:
     from crispstream.runtime.doctor.examine import examine
     from crispstream.runtime.doctor.machine import Machine
 

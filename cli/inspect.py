@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crispstream.core.errors import UsageError
-from crispstream.core.sizes import parse_size
+from crispstream.core.sizes import parse_size, size_text
 
 from .engines_text import flat_rows
 
@@ -170,7 +170,8 @@ def _bundle_tables(facts: Facts) -> Iterator["Table"]:
             "path": facts["path"],
             "scale": facts["scale"],
             "size multiple": f"{facts['size_multiple']} px",
-            "halo": f"{facts['halo_px']} px",
+            "halo": f"{facts['halo_px']} px" if facts["halo_px"] else "the whole frame",
+            "frame size": size_text(facts["frame_size"]) if facts["frame_size"] else "any",
             "states": states,
             "licence": facts["licence"],
             "files": f"{len(facts['graphs']) + len(facts['files'])}, every hash is right",

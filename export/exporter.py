@@ -17,6 +17,7 @@ from crispstream.core.bundle import CERTIFICATE, SCHEMA, Bundle, Graph, check_fr
 from crispstream.core.errors import ExportError, UsageError
 from crispstream.core.files import sha256_of
 from crispstream.core.pixels import SCALE, Bytes, padded_size
+from crispstream.core.sizes import Size
 from crispstream.train.checkpoint import Checkpoint
 from crispstream.train.models.edge import Edge
 from crispstream.train.recipes.recipe import Recipe
@@ -65,6 +66,7 @@ class _Made:
     size_multiple: int
     halo_px: int
     macs_per_lr_pixel: int
+    frame_size: Size | None = None
 
 
 def export_bundle(
@@ -195,8 +197,8 @@ def _static(
     images = [image for _, image in named]
     graphs = prove_network(network, shape, images, precisions, progress)
     work = macs(deployed(network), shape.width, shape.height) // (shape.width * shape.height)
-    # No halo: a graph of one size is never cut into tiles, it takes that frame or none.
-    return _Made(graphs, named, int(network.size_multiple), 0, work)  # type: ignore[arg-type]
+    multiple, halo = int(network.size_multiple), int(network.halo_px)  # type: ignore[arg-type]
+    return _Made(graphs, named, multiple, halo, work, (shape.width, shape.height))
 
 
 def _contract(checkpoint: Checkpoint, made: _Made, name: str, licence: str) -> Bundle:
@@ -206,6 +208,7 @@ def _contract(checkpoint: Checkpoint, made: _Made, name: str, licence: str) -> B
         scale=SCALE,
         size_multiple=made.size_multiple,
         halo_px=made.halo_px,
+        frame_size=made.frame_size,
         graphs=tuple(
             Graph(f"{graph.precision}.onnx", "", graph.precision, BACKENDS, OPSET, work)
             for graph in made.graphs

@@ -44,12 +44,21 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """How a stream's luma and chroma map to red, green and blue."""
+    """How a stream's luma and chroma map to red, green and blue, and what light those mean."""
 
     matrix: str
-    """`bt601`, `bt709` or `bt2020` (ITU-R BT.601, BT.709, BT.2020)."""
+    """`bt601`, `bt709` or `bt2020` (ITU-R BT.601, BT.709, BT.2020); `rgb` for a source whose
+    pictures are red, green and blue already."""
     full_range: bool
     """True: 0..255 carries black to white; False: 16..235 does."""
+    primaries: int = 0
+    """Code of ITU-T H.273, table 2; 0 where they are the usual ones of the matrix."""
+    transfer: int = 0
+    """Code of ITU-T H.273, table 3; 0 where it is the usual one of the matrix."""
+
+
+RGB = Colour("rgb", full_range=True)
+"""Of images, and of whatever else hands its pictures over as RGB."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,10 @@ class Histogram:
 
     def __init__(self) -> None:
         """Start empty."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything recorded."""
         self._buckets = [0] * _BUCKETS
         self._count = 0
         self._total_ns = 0
@@ -130,6 +134,11 @@ class Latencies:
     def __init__(self, stages: Sequence[str]) -> None:
         """Make one empty histogram for each name; their order is the order of reports."""
         self._histograms = {stage: Histogram() for stage in stages}
+
+    def clear(self) -> None:
+        """Forget everything recorded, as after a warm-up."""
+        for histogram in self._histograms.values():
+            histogram.clear()
 
     @property
     def stages(self) -> tuple[str, ...]:

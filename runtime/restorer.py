@@ -5,18 +5,18 @@ Shape letters: H height, W width, 3 channels in BGR order, bytes. Sizes are in p
 
 from collections import deque
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
 
 from crispstream.core.clock import Clock, monotonic_ns
-from crispstream.core.errors import EngineError, FrameError, UsageError
-from crispstream.core.pixels import SCALE, Bytes, pad_reflect, padded_size
+from crispstream.core.errors import FrameError, UsageError
+from crispstream.core.pixels import SCALE, Bytes, pad_reflect
+from crispstream.core.sizes import Size
 
 from .engine.building.monitor import Progress
-from .engine.opening import Opened, open_model
-from .engine.trust.guard import FrameGuard
+from .engine.opening import Opened, check_side_by_side, open_model
+from .engine.trust.lookout import Lookout
 from .frame import check_frame, check_out
 from .latency import Latencies
 
@@ -45,6 +45,7 @@ class Restorer:
         backend_name: what runs it.
         precision: precision of the graph that runs.
         why: one line: what runs it, and why not something faster.
+        recurrent: whether frames depend on those before; then `reset` at a scene cut.
         uncertified: whether that graph runs only because `allow_uncertified` was given.
         input_statistics: how the frames looked that the bundle is made for; may be empty.
         scale: 4, output pixels per input pixel on each side.
@@ -66,27 +67,27 @@ class Restorer:
         """
         if frames_in_flight < 1:
             raise UsageError(f"frames_in_flight is {frames_in_flight}; it must be 1 or more")
-        backend = opened.backend
+        backend = self._backend = opened.backend
         self.name = opened.name
         self.backend_name = backend.name
         self.precision = backend.precision
         self.why = opened.why
+        self.recurrent = opened.recurrent
         self.uncertified = opened.uncertified
         self.input_statistics = opened.input_statistics
         self.frames_in_flight = frames_in_flight
         self.latencies = Latencies(STAGES)
         self.device_latencies = backend.device_latencies
         self._opened = opened
-        self._backend = backend
-        self._size_multiple = opened.size_multiple
         self._clock = clock
-        self._guard = FrameGuard() if opened.guarded else None
-        self._collected = 0
+        what_runs = f"{self.name} in {self.precision} on {self.backend_name}"
+        self._lookout = Lookout(what_runs) if opened.guarded else None
         self._pending: deque[_Pending] = deque()
         # A frame handed out must outlive `frames_in_flight` more, of which all may be in work.
         # An even number: recurrent state swaps its buffers with the parity of the slot.
         self._slots = 2 * frames_in_flight
         self._next_slot = 0
+        self._size: tuple[int, int] | None = None
         self._padded: tuple[int, int] | None = None
         self._closed = False
 
@@ -103,6 +104,7 @@ class Restorer:
         allow_uncertified: bool = False,
         cuda_graph: bool = True,
         on_build: Progress | None = None,
+        tile: Size | None = None,
         clock: Clock = monotonic_ns,
     ) -> "Restorer":
         """Open a model, ready for frames; use it in a `with` statement.
@@ -119,19 +121,17 @@ class Restorer:
             allow_uncertified: run an fp16 or int8 graph without a certificate, if it is named.
             cuda_graph: on TensorRT, replay each frame's work as one CUDA graph.
             on_build: told how far a build is, should an engine be needed that is not kept.
+            tile: (width, height) of the largest frames that the engine is made for; those that are
+                larger are cut. A network for frames of one size has tiles of that size anyway.
             clock: stamps the stages.
 
         Raises:
-            UsageError: if a name or number is not one of those above, or the graph is uncertified
-                and that is not allowed.
+            UsageError: if a name or number is not one of those above, the graph is uncertified
+                and that is not allowed, or the network cannot be cut into such tiles.
             BundleError: if the bundle is damaged or lacks the precision.
             EngineError: if the backend cannot work here, or refuses the graph.
         """
-        if not 1 <= side_by_side <= max(1, frames_in_flight):
-            raise UsageError(
-                f"side_by_side is {side_by_side}; it must be from 1 to frames_in_flight, "
-                f"which is {frames_in_flight}"
-            )
+        check_side_by_side(side_by_side, frames_in_flight)
         opened = open_model(
             model,
             precision,
@@ -141,6 +141,7 @@ class Restorer:
             allow_uncertified=allow_uncertified,
             cuda_graph=cuda_graph,
             on_build=on_build,
+            tile=tile,
         )
         try:
             restorer = cls(opened, frames_in_flight=frames_in_flight, clock=clock)
@@ -152,9 +153,7 @@ class Restorer:
         return restorer
 
     def reserve(self, width: int, height: int) -> None:
-        """Make everything ready for frames of this size, in pixels; it may take a while.
-
-        Buffers are made and, on TensorRT, the engine is looked up or built.
+        """Make buffers for frames of this size, in pixels; look up or build TensorRT's engine.
 
         Raises:
             UsageError: if it is not the size of a frame.
@@ -174,8 +173,16 @@ class Restorer:
         return Restorer(opened, frames_in_flight=self.frames_in_flight, clock=self._clock)
 
     def reset(self) -> None:
-        """Forget the frames before, as at a scene cut; only recurrent networks remember any."""
+        """Let frames submitted from now on forget those before; those in flight are as they were.
+
+        Only recurrent networks remember any. For scene cuts and gaps.
+        """
         self._backend.reset()
+
+    @property
+    def rung(self) -> str:
+        """Model and precision as reports name them: "edge-s int8-cpu"; "bicubic" has no second."""
+        return self.name if self.name == self.backend_name else f"{self.name} {self.precision}"
 
     @property
     def in_flight(self) -> int:
@@ -201,7 +208,7 @@ class Restorer:
     def submit(self, frame_hwc: Bytes) -> None:
         """Copy a frame [H,W,3] in and start work on it; the frame is free again on return.
 
-        Frames may change in size while none is in flight.
+        Frames may change in size while none is in flight; state then starts at zero.
 
         Raises:
             UsageError: if `frames_in_flight` frames are already in work.
@@ -246,7 +253,8 @@ class Restorer:
         self._backend.wait(slot)
         done_ns = self._clock()
         restored_hwc = self._backend.restored(slot)[: SCALE * height, : SCALE * width]
-        self._look_at(self._backend.frame(slot)[:height, :width], restored_hwc)
+        if self._lookout is not None:
+            self._lookout.look(self._backend.frame(slot)[:height, :width], restored_hwc)
         if out is not None:
             np.copyto(out, restored_hwc)
             restored_hwc = out
@@ -254,28 +262,24 @@ class Restorer:
         self.latencies.record("copy_out", self._clock() - done_ns)
         return restored_hwc
 
-    def _look_at(self, frame_hwc: Bytes, restored_hwc: Bytes) -> None:
-        """Refuse to go on with frames that are broken; looks at the first ones and now and then."""
-        number, self._collected = self._collected, self._collected + 1
-        if self._guard is None or not self._guard.due(number):
-            return
-        if fault := self._guard.check(frame_hwc, restored_hwc):
-            raise EngineError(
-                f"{fault}. {self.name} in {self.precision} on {self.backend_name} is not to be "
-                "trusted; compare with --backend onnxruntime --precision fp32"
-            )
-
     def _fit(self, height: int, width: int) -> None:
-        """Allocate for this size, unless the buffers have it already."""
-        padded = padded_size(height, width, self._size_multiple)
-        if padded == self._padded:
+        """Get ready for frames of this size, and forget those of another."""
+        if (height, width) == self._size:
             return
+        padded = self._opened.padded(height, width)
+        if padded == self._padded:
+            self._backend.reset()
+        else:
+            self._allocate(height, width, padded)
+        self._size = (height, width)
+
+    def _allocate(self, height: int, width: int, padded: tuple[int, int]) -> None:
         if self._pending:
             raise FrameError(
                 f"a frame of {width}x{height} px came while {self.in_flight} frames of another "
                 "size are in flight; collect() them before the size changes"
             )
-        self._padded = None  # should allocating fail halfway, the next frame starts over
+        self._size = self._padded = None  # should this fail halfway, the next frame starts over
         self._backend.allocate(*padded, self._slots)
         self._padded = padded
 
@@ -289,11 +293,6 @@ class Restorer:
         """Return the restorer itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()

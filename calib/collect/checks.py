@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 
 from crispstream.core.errors import UsageError
-from crispstream.core.files import IMAGE_EXTENSIONS, refuse_to_replace, sha256_of
+from crispstream.core.files import refuse_to_replace, sha256_of
 from crispstream.core.uris import masked
-from crispstream.runtime.stream.source import open_source
+from crispstream.runtime.stream.source import open_source, path_of
+from crispstream.runtime.stream.sources.folder import image_paths
 
 from .sets import KIND, MANIFEST, UNFINISHED, is_set
 
@@ -46,8 +47,11 @@ def check_apart(uri: str, out: Path) -> None:
     Raises:
         UsageError: if one lies inside the other.
     """
-    source, target = Path(uri).resolve(), out.resolve()
-    if Path(uri).exists() and (target.is_relative_to(source) or source.is_relative_to(target)):
+    path = path_of(uri)
+    if path is None or not path.exists():
+        return
+    source, target = path.resolve(), out.resolve()
+    if target.is_relative_to(source) or source.is_relative_to(target):
         raise UsageError(
             f"the source '{uri}' and the calibration set '{out}' lie inside one another; name "
             "another folder for the set"
@@ -61,11 +65,18 @@ def check_source(uri: str, size: tuple[int, int] | None, least: int, model: str 
     takes.
 
     Raises:
-        UsageError: if there is no such source, its frames are too small or have more than 8 bits.
+        UsageError: if there is no such source, it never ends, its frames are too small or have
+            more than 8 bits.
         SourceError: if it cannot be opened.
     """
     with closing(open_source(uri)) as source:
         width, height = source.info.width, source.info.height
+        endless = source.info.live and source.info.frame_count is None
+    if endless:
+        raise UsageError(
+            f"'{masked(uri)}' is live and has no end; record some minutes of it first, for "
+            "instance with ffmpeg, and collect from that file"
+        )
     if size and (width < size[0] or height < size[1]):
         raise UsageError(
             f"'{masked(uri)}' has frames of {width}x{height} px, from which no {size[0]}x{size[1]} "
@@ -88,19 +99,18 @@ def check_source(uri: str, size: tuple[int, int] | None, least: int, model: str 
 
 def mark_of(uri: str) -> str:
     """Return what changes when the files of a source do; the URI where it has none."""
-    path = Path(uri)
-    if not path.exists():
+    path = path_of(uri)
+    if path is None:
         return sha256_of(uri.encode())
-    files = _images(uri) if path.is_dir() else [path]
+    files = _images(uri) or [path]
     facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return sha256_of(repr(facts).encode())
 
 
 def _images(uri: str) -> list[Path]:
     """Return the image files of a source; none for a video."""
-    path = Path(uri)
-    found = path.iterdir() if path.is_dir() else [path]
-    return sorted(file for file in found if file.suffix.lower() in IMAGE_EXTENSIONS)
+    path = path_of(uri)
+    return sorted(image_paths(str(path)) or []) if path else []
 
 
 def _bits_a_channel(image: Path) -> int:

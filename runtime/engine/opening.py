@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from crispstream.core.bundle import Bundle, Graph
 from crispstream.core.errors import EngineError, UsageError, first_line
+from crispstream.core.pixels import padded_size
+from crispstream.core.sizes import Size, size_text
 
 from .available import (
     BROKEN,
@@ -22,6 +24,8 @@ from .building.monitor import Progress
 from .choose import choose_graph, needs_permission
 from .device.gpu import find_gpu
 from .models import find_model
+from .tiling.backend import TiledBackend
+from .tiling.plan import Tiling
 
 
 class Opened(NamedTuple):
@@ -39,6 +43,20 @@ class Opened(NamedTuple):
     """How the frames looked that it is made for; may be empty."""
     guarded: bool = False
     """Whether its frames are looked at now and then; a CPU's are the reference."""
+    recurrent: bool = False
+    """Whether it remembers the frames before."""
+    frame_size: Size | None = None
+    """The one size of frame, or of tile, that its graph takes; None: any."""
+
+    def padded(self, height: int, width: int) -> tuple[int, int]:
+        """Return the height and width that a frame is mirrored to.
+
+        >>> Opened(BicubicBackend(), "x", 4, frame_size=(64, 32)).padded(30, 101)
+        (32, 104)
+        """
+        height, width = padded_size(height, width, self.size_multiple)
+        least_width, least_height = self.frame_size or (0, 0)
+        return max(height, least_height), max(width, least_width)
 
 
 def open_model(
@@ -51,12 +69,13 @@ def open_model(
     allow_uncertified: bool = False,
     cuda_graph: bool = True,
     on_build: Progress | None = None,
+    tile: Size | None = None,
 ) -> Opened:
     """Start the backend that runs a model; `Restorer.open` tells what the arguments mean.
 
     Raises:
-        UsageError: if a name is unknown, the backend does not serve the precision, or the graph
-            is not certified and need be.
+        UsageError: if a name is unknown, the backend does not serve the precision, the graph is
+            not certified and need be, or the network cannot be cut into such tiles.
         BundleError: if the bundle is damaged or lacks the graph.
         MissingExtraError: if the backend's Python package is not installed.
         EngineError: if the backend cannot work here or refuses the graph.
@@ -65,7 +84,7 @@ def open_model(
         _refuse_for_bicubic(precision, backend)
         return Opened(BicubicBackend(), "bicubic", 1, why="bicubic: computed, no model")
     bundle, choice = find_model(model), choose_backend(backend)
-    start = partial(_started, bundle, precision, allow_uncertified)
+    start = partial(_started, bundle, _tiling(bundle, tile), precision, allow_uncertified)
     how = (threads, side_by_side, cuda_graph, on_build)
     try:
         return start(choice, *how)
@@ -76,8 +95,18 @@ def open_model(
         return start(Choice(CPU, f"onnxruntime on the CPU ({error})"), *how)
 
 
+def check_side_by_side(side_by_side: int, frames_in_flight: int) -> None:
+    """Raise UsageError unless so many of the frames in flight can be worked on at once."""
+    if not 1 <= side_by_side <= max(1, frames_in_flight):
+        raise UsageError(
+            f"side_by_side is {side_by_side}; it must be from 1 to frames_in_flight, "
+            f"which is {frames_in_flight}"
+        )
+
+
 def _started(
     bundle: Bundle,
+    tiling: Tiling | None,
     precision: str,
     allow_uncertified: bool,
     choice: Choice,
@@ -92,14 +121,49 @@ def _started(
     else:
         runner = _tensorrt(bundle, graph, choice.name, cuda_graph, on_build)
     return Opened(
-        runner,
+        runner if tiling is None else TiledBackend(runner, tiling),
         bundle.name,
         bundle.size_multiple,
-        f"{graph.precision} with {choice.reason}",
+        f"{graph.precision} with {choice.reason}{_told(tiling)}",
         needs_permission(bundle, graph),
         bundle.input_statistics,
         guarded=choice.name != CPU,
+        recurrent=bool(bundle.states),
+        frame_size=bundle.frame_size,
     )
+
+
+def _tiling(bundle: Bundle, tile: Size | None) -> Tiling | None:
+    """Return how frames are cut that are larger than a tile; None: no frame is.
+
+    Raises:
+        UsageError: if the network cannot be cut into such tiles.
+    """
+    fixed = bundle.frame_size
+    if tile is None:
+        if fixed is None or bundle.states:
+            return None
+        return Tiling(fixed, bundle.halo_px, bundle.size_multiple)
+    if bundle.states:
+        raise UsageError(
+            f"{bundle.name} is recurrent and cannot be cut into tiles: what it remembers comes "
+            "from further away with each frame; leave out --tile, or choose another model"
+        )
+    if fixed is not None and tile != fixed:
+        raise UsageError(
+            f"{bundle.name} takes tiles of {size_text(fixed)} px only, not of {size_text(tile)}; "
+            "leave out --tile: frames that are larger are cut all the same"
+        )
+    tiling = Tiling(tile, bundle.halo_px, bundle.size_multiple)
+    tiling.check()
+    return tiling
+
+
+def _told(tiling: Tiling | None) -> str:
+    if tiling is None:
+        return ""
+    told = f"; frames larger than {size_text(tiling.tile)} px in tiles of that size"
+    return told if tiling.is_exact else f"{told}, blended: the network looks at the whole frame"
 
 
 def _onnxruntime(

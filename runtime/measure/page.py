@@ -25,13 +25,15 @@ _TERMS = {
     "p50, p95, p99": "durations that half, 95 % and 99 % of the frames did not exceed; kept in "
     "buckets 2 % wide, so within 1 % of the true ones. Count, mean and maximum are exact. With "
     "fewer than 100 frames p99 is the slowest frame.",
-    "frames/s": "frames written over elapsed time, from the start of the stream until the output "
+    "frames/s": "frames restored over elapsed time, from the start of the stream until the output "
     "was finished. Loading the model comes before it.",
     "first frame": "from the start of the stream until its first frame was written.",
     "CPU time a frame": "time of all cores over all threads of the process, in the stream only; "
     "more than the elapsed time a frame where cores work side by side.",
-    "dropped": "frames that gave way to a newer one before the model was free (live policy); a "
-    "file is restored whole.",
+    "dropped": "frames captured and not restored. slot: a newer one came before the model was "
+    "free. deadline: it could not be in time any more. stop: it waited when the run ended. Under "
+    "source are frames that it knows it never gave. A file is restored whole.",
+    "jitter": "how unevenly frames came out against their own times, smoothed as in RFC 3550.",
     "PSNR": "peak signal-to-noise ratio over all pixels and channels, on restored bytes before "
     "any video encoding, mean over frames. Bicubic is the common one with a = -0.5.",
 }
@@ -69,13 +71,13 @@ def html_page(report: RunReport) -> str:
 
 
 def _tiles(report: RunReport) -> str:
-    total = report.stages.get("total", {})
+    total = report.stream.latencies.get("total", {})
     tiles = [
-        (f"{report.frames_per_second:.1f}", "", "frames/s"),
+        (f"{report.stream.frames_per_second:.1f}", "", "frames/s"),
         (charts.milliseconds(total.get("p50_ms", 0.0)), _MS, "captured to written, median"),
         (charts.milliseconds(total.get("p99_ms", 0.0)), _MS, "captured to written, p99"),
         (f"{report.cpu_ms_per_frame:.0f}", _MS, "CPU time a frame"),
-        (f"{report.frames}", "", _frame_words(report)),
+        (f"{report.stream.frames}", "", _frame_words(report)),
     ]
     cells = "".join(
         f'<div class="tile{" wide" if index == len(tiles) - 1 else ""}">'
@@ -86,10 +88,10 @@ def _tiles(report: RunReport) -> str:
 
 
 def _frame_words(report: RunReport) -> str:
-    words = [f"frames, {report.dropped} dropped"]
-    if report.damaged:
-        words.append(f"{report.damaged} damaged")
-    if report.stopped:
+    words = [f"frames, {report.stream.dropped} dropped"]
+    if report.stream.damaged:
+        words.append(f"{report.stream.damaged} damaged")
+    if report.stream.stopped:
         words.append("stopped early")
     return ", ".join(words)
 
@@ -137,15 +139,15 @@ def _drift_row(figure: "FigureDrift") -> str:
 
 def _waterfall(report: RunReport) -> str:
     keys = [_KEY_WORK]
-    keys += [_KEY_WAIT] * any(stage in WAITING_STAGES for stage in report.stages)
-    keys += [_KEY_TOTAL] * ("total" in report.stages)
+    keys += [_KEY_WAIT] * any(stage in WAITING_STAGES for stage in report.stream.latencies)
+    keys += [_KEY_TOTAL] * ("total" in report.stream.latencies)
     return _section(
         "The life of a typical frame",
         "Each bar is the median of a stage and starts where the one before it ended. Frames "
         "overlap: while one is in the network, the next is decoded and the last is encoded. A "
         "file is read ahead, so its frames wait as long as the queues are deep. The median "
         "total is measured on its own; medians need not add up to it.",
-        f'<ul class="legend">{"".join(keys)}</ul>{charts.waterfall(report.stages)}',
+        f'<ul class="legend">{"".join(keys)}</ul>{charts.waterfall(report.stream.latencies)}',
     )
 
 
@@ -157,7 +159,7 @@ def _distribution(report: RunReport) -> str:
         "Across: the duration in ms, on a logarithmic axis that all stages share. Up: the share of "
         "frames, each stage to its own peak.",
         f'<ul class="legend">{_KEY_MARKS}</ul>'
-        + charts.distributions(report.distributions, report.stages),
+        + charts.distributions(report.distributions, report.stream.latencies),
     )
 
 
@@ -170,7 +172,7 @@ def _percentiles(report: RunReport) -> str:
         f'{_row_tag(name)}<th scope="row">{escape(name)}</th>'
         + "".join(f"<td>{charts.milliseconds(row[key])}</td>" for key in _COLUMNS)
         + f"<td>{row['count']:.0f}</td><td>{charts.milliseconds(row['mean_ms'])}</td></tr>"
-        for name, row in report.stages.items()
+        for name, row in report.stream.latencies.items()
     )
     return _section(
         "Latency by stage",
@@ -185,14 +187,14 @@ def _row_tag(stage: str) -> str:
 
 
 def _definitions(report: RunReport) -> str:
-    stages = {name: STAGE_NOTES.get(name, "") for name in report.stages}
+    stages = {name: STAGE_NOTES.get(name, "") for name in report.stream.latencies}
     terms = {**stages, **_TERMS, **(_DRIFT_TERMS if report.drift is not None else {})}
     return _section("What the numbers hold", "", _list(terms))
 
 
 def _machine(report: RunReport) -> str:
     host = report.host
-    depths = ", ".join(f"{name} {depth}" for name, depth in report.peak_depths.items())
+    depths = ", ".join(f"{name} {depth}" for name, depth in report.stream.peak_depths.items())
     return _section(
         "The run and the machine",
         "",
@@ -200,8 +202,8 @@ def _machine(report: RunReport) -> str:
             {
                 "model": f"{report.model}, {report.precision}",
                 "backend": report.backend,
-                "elapsed": f"{report.elapsed_seconds:.2f} s; first frame after "
-                f"{report.first_frame_ms:.0f} ms",
+                "elapsed": f"{report.stream.elapsed_seconds:.2f} s; first frame after "
+                f"{report.stream.first_frame_ms:.0f} ms",
                 "longest queues": f"{depths} frames" if depths else "none",
                 "processor": f"{host.processor}; {host.cores} cores usable",
                 "system": f"{host.system}, Python {host.python}",

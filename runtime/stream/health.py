@@ -12,7 +12,7 @@ STATES = ("connecting", "live", "stalled", "lost", "ended")
 connection broke, another try is due. ended: no more frames will come."""
 
 _EVENTS_KEPT = 200
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("crispstream.stream")
 
 
 class Event(NamedTuple):
@@ -45,7 +45,9 @@ class Health:
         self._lock = threading.Lock()
         self._events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
         self._state = "connecting"
-        self._times_live = 0
+        self._was_live = self._was_lost = False
+        self._reconnects = 0
+        self._was_troubled = False
         self._lost_frames = 0
 
     def enter(self, state: str, why: str = "") -> None:
@@ -60,11 +62,25 @@ class Health:
             if state == self._state:
                 return
             self._state = state
-            self._times_live += state == "live"
+            self._count(state)
             seconds = (self._clock() - self._begun_ns) / 1e9
             self._events.append(Event(seconds, state, why))
-        level = logging.WARNING if state in ("stalled", "lost") else logging.INFO
-        _log.log(level, "%s is %s%s", self.name, state, f": {why}" if why else "")
+            again = " again" if state == "live" and self._was_troubled else ""
+            self._was_troubled = state in ("stalled", "lost") or (
+                self._was_troubled and state == "connecting"
+            )
+        # A stream that begins and ends as it should is no news.
+        level = logging.WARNING if self._was_troubled else logging.INFO if again else logging.DEBUG
+        if state != "connecting":
+            _log.log(level, "%s is %s%s", self.name, state + again, f": {why}" if why else "")
+
+    def _count(self, state: str) -> None:
+        """Count a reconnect: live, lost and live again, whatever lies between them."""
+        if state == "live":
+            self._reconnects += self._was_lost
+            self._was_live, self._was_lost = True, False
+        elif state == "lost":
+            self._was_lost = self._was_live
 
     def lose(self, frames: int) -> None:
         """Count frames that the source knows it never gave."""
@@ -85,9 +101,9 @@ class Health:
 
     @property
     def reconnects(self) -> int:
-        """How often it became live again after it had been."""
+        """How often it became live again after it was lost; not after it was only stalled."""
         with self._lock:
-            return max(0, self._times_live - 1)
+            return self._reconnects
 
     @property
     def lost_frames(self) -> int:

@@ -134,10 +134,10 @@ class _Rate:
         self._before_ns = 0
 
     def count(self, now_ns: int) -> None:
+        self._count += 1
         if now_ns - self._begun_ns >= _RECENT_NS:
             self._before, self._before_ns = self._count, now_ns - self._begun_ns
             self._begun_ns, self._count = now_ns, 0
-        self._count += 1
 
     def per_second(self, now_ns: int) -> float:
         span_ns = now_ns - self._begun_ns + self._before_ns

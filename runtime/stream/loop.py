@@ -1,89 +1,93 @@
-"""The life of a frame: source -> slot -> restorer -> bounded queue -> sink, on three threads.
+"""The life of a frame: source -> slot -> restorer -> one outlet a sink, each on its own thread.
 
-    capture thread      caller's thread                     writer thread
+    capture thread      caller's thread                      a writer thread a sink
     source -> frame  => submit, collect -> restored frame => sink
 
-One clock stamps every step. Whichever stage fails, the others stop, the output is finished as
-far as it came, the threads are joined, and the caller gets that stage's error.
+One clock stamps every step. Whichever stage fails, the others stop, the outputs are finished as
+far as they came, and the caller gets that stage's error. A sink that fails while another works
+on is left behind, and counted.
 """
 
-import contextlib
+import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-import numpy.typing as npt
 
 from crispstream.core.clock import Clock, monotonic_ns
-from crispstream.core.errors import SinkError, UsageError
+from crispstream.core.errors import CrispstreamError, UsageError
+from crispstream.core.pixels import SCALE, Bytes
 from crispstream.runtime.frame import Frame
 from crispstream.runtime.latency import Latencies
 
+from .ledger import Ledger
 from .outcome import StreamReport as StreamReport
+from .outlet import STAGES as _OUTLET_STAGES
+from .outlet import Outlet
+from .restoring import FrameRestorer as FrameRestorer
+from .restoring import Restoring
 from .sink import Sink
 from .slot import Slot
 from .source import Source
 
-STAGES = ("decode", "wait", "copy_in", "infer", "copy_out", "write_wait", "write", "total")
+STAGES = ("decode", "wait", "copy_in", "infer", "copy_out", *_OUTLET_STAGES)
 """In the order a frame meets them; `total` runs from captured to written."""
-
-_RESTORER_STAGES = ("copy_in", "infer", "copy_out")
 _WAITING_FRAMES = 2
 """Depth of the slot under `all`: one in hand for the engine, one for a slow decode."""
-
-
-class FrameRestorer(Protocol):
-    """What the loop needs of a restorer; `runtime.restorer.Restorer` is the real one."""
-
-    latencies: Latencies
-    frames_in_flight: int
-
-    @property
-    def in_flight(self) -> int:
-        """Frames submitted and not collected."""
-
-    def submit(self, frame_hwc: npt.NDArray[np.uint8]) -> None:
-        """Copy a frame in and start work on it."""
-
-    def collect(self) -> npt.NDArray[np.uint8]:
-        """Return the oldest frame, valid for `frames_in_flight` further submits."""
+_BUFFERED = 4
+"""Restored frames that may wait for one of several sinks of a live stream: rides out a slow one."""
+_CAPTURE_END_SECONDS = 10.0
+"""How long a source is waited for; it promises 2 s."""
+_log = logging.getLogger("crispstream.stream")
 
 
 def run_stream(
     source: Source,
     restorer: FrameRestorer,
-    sink: Sink,
+    sinks: Sink | Mapping[str, Sink],
     *,
     policy: str = "all",
+    budget_ms: float | None = None,
+    ledger: Ledger | None = None,
     clock: Clock = monotonic_ns,
     on_frame: Callable[[int, Latencies], None] | None = None,
     stop: threading.Event | None = None,
     limit: int | None = None,
+    seconds: float | None = None,
     in_flight: int = 1,
     watch: Callable[[Frame], None] | None = None,
+    is_cut: Callable[[Bytes], bool] | None = None,
+    on_outcome: Callable[[int, bool], None] | None = None,
+    output_size: tuple[int, int] | None = None,
 ) -> StreamReport:
-    """Restore a stream to its end and close the sink; source and restorer stay the caller's.
+    """Restore a stream to its end and close the sinks; source and restorer stay the caller's.
 
     Args:
         source: read by a thread of its own.
         restorer: used by the calling thread only.
-        sink: written and closed by a thread of its own.
-        policy: `all` (files: nothing lost) or `latest` (live: newest wins); see `slot`.
+        sinks: one, or several by the names they have in the report; each is written and closed
+            by a thread of its own.
+        policy: `all` (files: nothing lost), `latest` (live: newest wins) or `deadline` (newest
+            wins, and what cannot be in time is skipped).
+        budget_ms: from capture to restored; frames beyond are late. `deadline` needs it.
+        ledger: counts the frames; by default a new one.
         clock: stamps every step; the source's should be the same.
-        on_frame: called by the writer after each frame with the count and the latencies so far.
+        on_frame: called by the calling thread with the count of frames and the latencies.
         stop: set it, from a signal handler for instance, to finish after the frames in hand.
         limit: frames to restore at most.
+        seconds: how long to read the source at most.
         in_flight: frames to keep inside the restorer. 1 is right where `submit` does the work
             itself (CPU); 2 overlaps copies with the work of a device, for a frame of delay.
-        watch: called by the calling thread with each frame once it is submitted, and with
-            in_flight 1 restored and handed on, so that it holds up the next frame at most.
+        watch: called by the calling thread with each frame once it is on its way, so that it
+            holds up the next frame at most.
+        is_cut: asked about each frame whether a new scene begins, for recurrent state.
+        on_outcome: called by the calling thread for each frame restored or skipped for the
+            deadline, with its age in ns and whether it missed the budget.
+        output_size: (width, height) that the sinks were opened for; by default 4 x the source.
 
     Raises:
-        CrispstreamError: what a stage raised, after the output was finished as far as it came.
+        CrispstreamError: what a stage raised, after the outputs were finished as far as they
+            came; a sink's error only where no sink is left.
         UsageError: for an unknown policy, or an `in_flight` the restorer does not allow.
     """
     if not 1 <= in_flight <= restorer.frames_in_flight:
@@ -91,199 +95,210 @@ def run_stream(
             f"in_flight is {in_flight}, the restorer was opened for 1 to "
             f"{restorer.frames_in_flight}; open it with more frames_in_flight"
         )
-    options = _Options(policy, clock, on_frame, stop or threading.Event(), limit, in_flight, watch)
-    return _Run(source, restorer, sink, options).run()
+    if policy == "deadline" and budget_ms is None:
+        raise UsageError("the policy deadline needs a budget; give --budget-ms, such as 33")
+    books = ledger or Ledger(source.health, budget_ms=budget_ms, clock=clock)
+    until_ns = None if seconds is None else clock() + round(seconds * 1e9)
+    named = sinks if isinstance(sinks, Mapping) else {"sink": sinks}
+    size = output_size or (SCALE * source.info.width, SCALE * source.info.height)
+    options = _Options(policy, clock, stop or threading.Event(), until_ns, size)
+    run = _Run(source, named, restorer.frames_in_flight, books, options)
+    restoring = Restoring(
+        restorer,
+        run.captured,
+        run.outlets,
+        books,
+        clock=clock,
+        skips_late=policy == "deadline",
+        limit=limit,
+        in_flight=in_flight,
+        stopping=run.stopping,
+        on_frame=on_frame,
+        watch=watch,
+        is_cut=is_cut,
+        on_outcome=on_outcome,
+    )
+    return run.run(restoring)
 
 
 @dataclass(frozen=True)
 class _Options:
     policy: str
     clock: Clock
-    on_frame: Callable[[int, Latencies], None] | None
     stop: threading.Event
-    limit: int | None
-    in_flight: int
-    watch: Callable[[Frame], None] | None
-
-
-@dataclass(frozen=True)
-class _Restored:
-    frame: Frame
-    restored_hwc: npt.NDArray[np.uint8]
-    collected_ns: int
+    until_ns: int | None
+    size: tuple[int, int]
 
 
 class _Run:
-    """The state of one run; three threads share it."""
+    """The threads of one run around the one that restores."""
 
     def __init__(
         self,
         source: Source,
-        restorer: FrameRestorer,
-        sink: Sink,
-        options: "_Options",
+        sinks: Mapping[str, Sink],
+        frames_in_flight: int,
+        ledger: Ledger,
+        options: _Options,
     ) -> None:
         self._source = source
-        self._restorer = restorer
-        self._sink = sink
+        self._ledger = ledger
         self._options = options
         self._clock = options.clock
-        self._captured: Slot[Frame] = Slot(options.policy, _WAITING_FRAMES)
-        self._queue: Slot[_Restored] = Slot("all", restorer.frames_in_flight)
-        self._latencies = Latencies([name for name in STAGES if name not in _RESTORER_STAGES])
+        self.captured: Slot[Frame] = Slot(
+            options.policy, _WAITING_FRAMES, lambda frames: ledger.drop("slot", frames)
+        )
+        alone = len(sinks) == 1
+        self.outlets = [
+            self._outlet(name, sink, frames_in_flight, alone=alone) for name, sink in sinks.items()
+        ]
+        self._decoding = Latencies(("decode",))
         self._errors: list[BaseException] = []
         self._source_ended = False
-        self._complete = False
-        self._submits = 0
-        self._frames = 0
-        self._first_frame_ns = 0
         self._begun_ns = 0
-        # `last_submit` of each frame the sink still needs, oldest first.
-        self._unwritten: deque[int] = deque()
-        self._written = threading.Condition()
 
-    def run(self) -> StreamReport:
+    def _outlet(self, name: str, sink: Sink, frames_in_flight: int, *, alone: bool) -> Outlet:
+        keeps_all = self._options.policy == "all" and not sink.may_skip
+        return Outlet(
+            name,
+            sink,
+            self._options.size,
+            depth=frames_in_flight if keeps_all else 1 if alone or sink.may_skip else _BUFFERED,
+            # A sink that is alone holds up nobody: the slot drops what it is too slow for.
+            lossless=keeps_all or alone,
+            patient=keeps_all,
+            clock=self._clock,
+            on_failure=self._sink_failed,
+        )
+
+    def stopping(self) -> bool:
+        """Whether the run is to end after the frames in hand."""
+        until_ns = self._options.until_ns
+        timed_out = until_ns is not None and self._clock() >= until_ns
+        return timed_out or self._options.stop.is_set()
+
+    def run(self, restoring: Restoring) -> StreamReport:
         self._begun_ns = self._clock()
         cpu_begun = time.process_time()
-        threads = [
-            threading.Thread(target=self._guarded, args=(stage,), name=name)
-            for name, stage in (("capture", self._capture), ("writer", self._write))
-        ]
+        capture = threading.Thread(target=self._guarded_capture, name="capture", daemon=True)
         try:
-            for thread in threads:
-                thread.start()
-            self._guarded(self._restore)
-            for thread in threads:
-                thread.join()
-        except BaseException:  # an interrupt; it may come while the writer still works
-            self._abandon(threads)
+            capture.start()
+            for outlet in self.outlets:
+                outlet.start()
+            self._restore(restoring)
+            self._finish(capture, restoring)
+        except BaseException:  # an interrupt; it may come while the writers still work
+            self._abandon(capture)
             raise
-        if self._errors:
-            raise self._errors[0]
-        return self._report(time.process_time() - cpu_begun)
+        self._raise_first()
+        return self._report(time.process_time() - cpu_begun, restoring)
 
-    def _abandon(self, threads: list[threading.Thread]) -> None:
-        """Let the threads end after the frame in hand, and wait for them."""
-        self._complete = False
-        self._captured.cancel()
-        self._queue.cancel()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
-
-    def _guarded(self, stage: Callable[[], None]) -> None:
-        """Run a stage; keep its error for the caller, since a thread cannot raise there."""
+    def _restore(self, restoring: Restoring) -> None:
         try:
-            stage()
-        except BaseException as error:  # noqa: BLE001
+            restoring.run()
+        except BaseException as error:  # noqa: BLE001 - raised once everything is finished
             self._errors.append(error)
+        finally:
+            self.captured.cancel()
+            self._source.stop()
+
+    def _finish(self, capture: threading.Thread, restoring: Restoring) -> None:
+        capture.join(_CAPTURE_END_SECONDS if self._source.info.live else None)
+        if capture.is_alive():
+            _log.warning("%s did not end and was left behind", self._source.health.name)
+        self._ledger.drop("stop", self.captured.statistics().discarded)
+        complete = self._source_ended and not restoring.limit_reached and not self._errors
+        for outlet in self.outlets:
+            outlet.end(complete=complete)
+        for outlet in self.outlets:
+            outlet.join()
+
+    def _abandon(self, capture: threading.Thread) -> None:
+        """Let the threads end after the frame in hand, and wait for them."""
+        self.captured.cancel()
+        self._source.stop()
+        for leave in (Outlet.abandon, Outlet.join):
+            for outlet in self.outlets:
+                leave(outlet)
+        if capture.ident is not None:
+            capture.join(_CAPTURE_END_SECONDS)
+
+    def _guarded_capture(self) -> None:
+        """Keep its error for the caller, since a thread cannot raise there."""
+        try:
+            self._capture()
+        except BaseException as error:  # noqa: BLE001
+            self._errors.insert(0, error)
+        finally:
+            self._source.health.enter("ended")
+            self.captured.end()
 
     def _capture(self) -> None:
         """Read the source; what it gave before it broke is still restored."""
-        try:
+        asked_ns, health = self._clock(), self._source.health
+        for frame in self._source:
+            if health.state == "connecting":  # a file, which knows no other state
+                health.enter("live")
+            self._decoding.record("decode", max(0, frame.captured_ns - asked_ns))
+            if self.stopping():
+                return
+            self._ledger.capture()
+            if not self.captured.put(frame):
+                self._ledger.drop("stop")
+                return
             asked_ns = self._clock()
-            for frame in self._source:
-                self._latencies.record("decode", max(0, frame.captured_ns - asked_ns))
-                if self._options.stop.is_set() or not self._captured.put(frame):
-                    return
-                asked_ns = self._clock()
-            self._source_ended = True
-        finally:
-            self._captured.end()
+        self._source_ended = not self._options.stop.is_set()
 
-    def _restore(self) -> None:
-        """Move frames through the restorer; the caller's thread."""
-        pending: deque[Frame] = deque()
-        try:
-            while not self._limit_reached() and (frame := self._captured.get()) is not None:
-                self._latencies.record("wait", max(0, self._clock() - frame.captured_ns))
-                if not self._wait_until_free():
-                    return
-                self._restorer.submit(frame.pixels_hwc)
-                self._submits += 1
-                pending.append(frame)
-                if len(pending) >= self._options.in_flight:
-                    self._hand_over(pending.popleft())
-                if self._options.watch is not None:
-                    self._options.watch(frame)
-            while pending:
-                self._hand_over(pending.popleft())
-            self._complete = self._source_ended and not self._limit_reached()
-        finally:
-            self._captured.cancel()
-            self._queue.end()
+    def _sink_failed(self) -> None:
+        """Stop the run once no sink is left; called by a writer thread."""
+        for outlet in self.outlets:
+            if outlet.error is not None and not isinstance(outlet.error, CrispstreamError):
+                break  # a fault in the program, not in the world: it is to be seen
+            if outlet.error is None:
+                _log.warning("a sink failed; the others go on")
+                return
+        self.captured.cancel()
 
-    def _limit_reached(self) -> bool:
-        return self._options.limit is not None and self._submits >= self._options.limit
+    def _raise_first(self) -> None:
+        if self._errors:
+            raise self._errors[0]
+        errors = [outlet.error for outlet in self.outlets if outlet.error is not None]
+        faults = [error for error in errors if not isinstance(error, CrispstreamError)]
+        if faults or len(errors) == len(self.outlets) > 0:
+            raise (faults or errors)[0]
 
-    def _wait_until_free(self) -> bool:
-        """Wait until the next submit overwrites nothing the sink needs; False if it failed."""
-        with self._written:
-            while self._unwritten and self._unwritten[0] <= self._submits:
-                self._written.wait()
-        return not self._queue.cancelled
-
-    def _hand_over(self, frame: Frame) -> None:
-        restored_hwc = self._restorer.collect()
-        with self._written:
-            self._unwritten.append(self._submits + self._restorer.frames_in_flight)
-        self._queue.put(_Restored(frame, restored_hwc, self._clock()))
-
-    def _write(self) -> None:
-        """Feed the sink and finish it, whatever happens."""
-        try:
-            while (restored := self._queue.get()) is not None:
-                self._write_one(restored)
-        except BaseException:
-            with contextlib.suppress(SinkError):  # the first failure is the one to report
-                self._sink.close(complete=False)
-            raise
-        else:
-            self._sink.close(complete=self._complete)
-        finally:
-            self._captured.cancel()
-            self._queue.cancel()
-            self._release(everything=True)
-
-    def _write_one(self, restored: _Restored) -> None:
-        taken_ns = self._clock()
-        self._sink.write(restored.frame, restored.restored_hwc)
-        written_ns = self._clock()
-        self._release(everything=False)
-        if self._frames == 0:
-            self._first_frame_ns = written_ns
-        self._frames += 1
-        self._latencies.record("write_wait", max(0, taken_ns - restored.collected_ns))
-        self._latencies.record("write", written_ns - taken_ns)
-        self._latencies.record("total", max(0, written_ns - restored.frame.captured_ns))
-        if self._options.on_frame is not None:
-            self._options.on_frame(self._frames, self._latencies)
-
-    def _release(self, *, everything: bool) -> None:
-        with self._written:
-            if everything:
-                self._unwritten.clear()
-            else:
-                self._unwritten.popleft()
-            self._written.notify_all()
-
-    def _report(self, cpu_seconds: float) -> StreamReport:
+    def _report(self, cpu_seconds: float, restoring: Restoring) -> StreamReport:
         elapsed_seconds = (self._clock() - self._begun_ns) / 1e9
-        measured = {**self._latencies.summary(), **self._restorer.latencies.summary()}
-        captured = self._captured.statistics()
+        books, health = self._ledger.snapshot(), self._source.health
+        writing = (outlet.latencies for outlet in self.outlets[:1])
+        histograms = (self._decoding, *restoring.histograms, *writing)
+        measured = {name: row for kept in histograms for name, row in kept.summary().items()}
+        outcomes = tuple(outlet.outcome() for outlet in self.outlets)
+        written = [outlet.first_written_ns for outlet in self.outlets]
+        first_ns = min((at for at in written if at is not None), default=self._begun_ns)
         return StreamReport(
-            frames=self._frames,
-            dropped=captured.dropped,
+            frames=books.restored,
+            dropped=books.captured - books.restored,
             damaged=self._source.damaged,
             stopped=self._options.stop.is_set(),
             elapsed_seconds=elapsed_seconds,
-            frames_per_second=self._frames / elapsed_seconds if elapsed_seconds > 0 else 0.0,
-            first_frame_ms=(self._first_frame_ns - self._begun_ns) / 1e6 if self._frames else 0.0,
+            frames_per_second=books.restored / elapsed_seconds if elapsed_seconds > 0 else 0.0,
+            first_frame_ms=(first_ns - self._begun_ns) / 1e6,
             cpu_seconds=cpu_seconds,
             latencies={stage: measured[stage] for stage in STAGES if stage in measured},
+            intervals=measured["interval"],
             peak_depths={
-                "slot": captured.peak_depth,
-                "queue": self._queue.statistics().peak_depth,
+                "slot": self.captured.statistics().peak_depth,
+                "queue": max((outcome.peak_depth for outcome in outcomes), default=0),
             },
-            histograms=(self._latencies, self._restorer.latencies),
+            histograms=histograms,
+            captured=books.captured,
+            drops=books.dropped,
+            late=books.late,
+            missed_in_a_row=books.missed_in_a_row,
+            jitter_ms=restoring.jitter_ms,
+            state=health.state,
+            reconnects=health.reconnects,
+            events=health.events,
+            sinks=outcomes,
         )

@@ -1,6 +1,7 @@
 """Where restored frames go: one Protocol, and the choice by URI."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,12 +11,31 @@ import numpy.typing as npt
 
 from crispstream.core.errors import UsageError
 from crispstream.core.files import IMAGE_EXTENSIONS
+from crispstream.core.uris import masked
 from crispstream.runtime.frame import Frame, StreamInfo
+
+from .ledger import Ledger
 
 CODECS = ("h264", "hevc")
 ENCODERS = ("auto", "nvenc", "cpu")
 """auto: the GPU's encoder where there is one, else the CPU."""
 VIDEO_EXTENSIONS = (".mp4", ".mov", ".m4v", ".mkv")
+SCHEMES = {
+    "null": "null",
+    "preview": "preview",
+    "timecode": "timecode",
+    **dict.fromkeys(("rtsp", "rtsps", "rtmp", "rtmps", "udp", "srt"), "push"),
+}
+"""Scheme of a sink's address -> kind of sink."""
+
+_MOST_A_SECOND = 1000
+_ABLE = {
+    "codec": {"video", "push"},
+    "encoder": {"video", "push"},
+    "constant frame rate": {"video", "push"},
+    "length of segments": {"video"},
+}
+"""Option -> kinds of sinks that can obey it; any can be given pictures of a size."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +53,36 @@ class SinkOptions:
     keeps its own time."""
     segment_seconds: float | None = None
     """Begin a new file each so many seconds."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no sink could do.
+
+        Raises:
+            UsageError: naming the value and what is possible.
+        """
+        _check_name("codec", self.codec, CODECS)
+        _check_name("encoder", self.encoder, ENCODERS)
+        if self.size is not None and min(self.size) < 1:
+            raise UsageError(
+                f"an output of {self.size[0]}x{self.size[1]} px shows nothing; give positive sides"
+            )
+        if self.frame_rate is not None and not 0 < self.frame_rate <= _MOST_A_SECOND:
+            raise UsageError(
+                f"{self.frame_rate:g} frames per second cannot be written; give a rate up to "
+                f"{_MOST_A_SECOND}"
+            )
+        seconds = self.segment_seconds
+        if seconds is not None and not (seconds >= 1 and math.isfinite(seconds)):
+            raise UsageError(f"segments of {seconds:g} s are too short; give 1 second or more")
+
+
+def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise UsageError(f"unknown {what} '{name}'; choose one of: {', '.join(known)}")
+
+
+DEFAULT_OPTIONS = SinkOptions()
+"""Nothing asked for."""
 
 
 class Sink(Protocol):
@@ -77,53 +127,155 @@ def open_sink(
     source: str = "",
     overwrite: bool = False,
     threads: int | None = None,
+    options: SinkOptions = DEFAULT_OPTIONS,
+    ledger: Ledger | None = None,
 ) -> Sink:
-    """Open a video file, an image, a folder of images, or `null://`.
+    """Open a place for restored frames, all of one size: `options.size`, or `scale` times `info`'s.
 
     Args:
-        uri: by its ending: a video (.mp4 .mov .m4v .mkv), one image, otherwise a folder.
+        uri: a scheme of `SCHEMES`; or a path, by its ending a video (.mp4 .mov .m4v .mkv), one
+            image, otherwise a folder.
         info: of the source's stream.
         scale: output pixels per source pixel on each side.
         source: URI of the source, which is never overwritten.
-        overwrite: replace a file that is there; without it that is an error.
-        threads: of the video encoder; by default one a core, up to 4.
+        overwrite: replace a file that is there; without it that is an error. Segments of a
+            recording are never replaced.
+        threads: of a video encoder on the CPU; by default one a core, up to 4.
+        options: what a sink cannot obey it leaves; `check_options` tells before.
+        ledger: the stream's books, for a sink that shows them.
 
     Raises:
         UsageError: if the output exists, is the source itself, or is of no known kind.
-        SinkError: if the place cannot be written to.
+        SinkError: if the place cannot be written to, or does not answer.
     """
-    if uri == "null://":
+    kind = _kind_of(uri)
+    _refuse_the_source(uri, source)
+    if kind == "null":
         from .sinks.null import NullSink
 
         return NullSink()
-    if "://" in uri:
-        raise UsageError(
-            f"'{uri}' is no kind of sink known here; give a video file, an image, a folder, or null://"
-        )
-    path = Path(uri)
-    _refuse_the_source(path, source)
-    kind = path.suffix.lower()
-    if path.is_dir() or not kind:
+    if kind == "preview":
+        from .sinks.preview.preview import PreviewSink
+
+        return PreviewSink(uri, ledger)
+    if kind == "timecode":
+        from .sinks.timecode import TimecodeSink
+
+        return TimecodeSink()
+    if kind == "push":
+        from .sinks.push import PushSink
+
+        return PushSink(uri, info, scale, threads=threads, options=options)
+    return _open_path(kind, Path(uri), info, scale, overwrite, threads, options)
+
+
+def _open_path(
+    kind: str,
+    path: Path,
+    info: StreamInfo,
+    scale: int,
+    overwrite: bool,
+    threads: int | None,
+    options: SinkOptions,
+) -> Sink:
+    if kind == "folder":
         from .sinks.folder import FolderSink
 
         return FolderSink(path, overwrite=overwrite)
+    if kind == "video" and options.segment_seconds is not None:
+        from .sinks.segments import SegmentSink
+
+        seconds = options.segment_seconds
+        return SegmentSink(
+            path, info, scale, segment_seconds=seconds, threads=threads, options=options
+        )
     _refuse_to_overwrite(path, overwrite)
-    if kind in IMAGE_EXTENSIONS:
+    if kind == "image":
         from .sinks.folder import ImageSink
 
         return ImageSink(path)
-    if kind in VIDEO_EXTENSIONS:
-        from .sinks.file import FileSink
+    from .sinks.file import FileSink
 
-        return FileSink(path, info, scale, threads=threads)
+    return FileSink(path, info, scale, threads=threads, options=options)
+
+
+def check_distinct(uris: Sequence[str]) -> None:
+    """Raise UsageError if two sinks have one target."""
+    seen: dict[str, str] = {}
+    for uri in uris:
+        target = _target(uri)
+        if target in seen:
+            raise UsageError(
+                f"'{masked(seen[target])}' and '{masked(uri)}' are one and the same output; "
+                "leave one of them out"
+            )
+        seen[target] = uri
+
+
+def check_options(uris: Sequence[str], options: SinkOptions) -> None:
+    """Make sure that each option applies to one of the sinks at least; to the others it does not.
+
+    Raises:
+        UsageError: if none can obey an option, or a sink is of no known kind.
+    """
+    kinds = {_kind_of(uri) for uri in uris}
+    asked = {
+        "codec": options.codec != DEFAULT_OPTIONS.codec,
+        "encoder": options.encoder != DEFAULT_OPTIONS.encoder,
+        "constant frame rate": options.frame_rate is not None,
+        "length of segments": options.segment_seconds is not None,
+    }
+    for option, able in _ABLE.items():
+        if asked[option] and not kinds & able:
+            names = " and ".join(f"'{masked(uri)}'" for uri in uris)
+            raise UsageError(
+                f"a {option} is asked for, and {names} cannot obey; leave it out, or "
+                f"name an output that ends in one of {', '.join(VIDEO_EXTENSIONS)}"
+            )
+
+
+def _kind_of(uri: str) -> str:
+    """Return which kind of sink an address asks for: a value of `SCHEMES`, or of a path."""
+    scheme, separator, _ = uri.partition("://")
+    if separator:
+        kind = SCHEMES.get(scheme.lower())
+        if kind is None:
+            known = ", ".join(f"{name}://" for name in SCHEMES)
+            raise UsageError(
+                f"'{masked(uri)}' is no kind of sink known here; give a video file, an image, a "
+                f"folder, or one of {known}"
+            )
+        return kind
+    path = Path(uri)
+    ending = path.suffix.lower()
+    if path.is_dir() or not ending:
+        return "folder"
+    if ending in IMAGE_EXTENSIONS:
+        return "image"
+    if ending in VIDEO_EXTENSIONS:
+        return "video"
     raise UsageError(
-        f"'{uri}' ends in {kind}, which cannot be written; end it in one of "
+        f"'{uri}' ends in {ending}, which cannot be written; end it in one of "
         f"{', '.join((*VIDEO_EXTENSIONS, *IMAGE_EXTENSIONS))}, or in nothing for a folder"
     )
 
 
-def _refuse_the_source(path: Path, source: str) -> None:
-    if not source or "://" in source or not path.exists():
+def _target(uri: str) -> str:
+    """Return where an address leads, the same for all its spellings."""
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return str(Path(uri).resolve())
+    place = rest.partition("@")[2] or rest
+    return f"{scheme.lower()}://{place.rstrip('/')}"
+
+
+def _refuse_the_source(uri: str, source: str) -> None:
+    if not source or ("://" in source) != ("://" in uri):
+        return
+    if _target(uri) == _target(source):
+        raise UsageError(f"'{masked(uri)}' is the source itself; name another output")
+    path = Path(uri)
+    if "://" in uri or not path.exists():
         return
     if path.samefile(source):
         raise UsageError(f"'{path}' is the source itself; name another output")

@@ -2,13 +2,17 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from crispstream.core.errors import UsageError
 
-POLICIES = ("all", "latest")
+POLICIES = ("all", "latest", "deadline")
 Item = TypeVar("Item")
+
+_LOOK_UP_SECONDS = 0.1
+"""How often a consumer that waits asks whether it still should."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,8 @@ class SlotStatistics:
     """Items the consumer took."""
     dropped: int
     """Items replaced by a newer one before the consumer came; 0 under `all`."""
+    discarded: int
+    """Items that waited when anyone cancelled."""
     peak_depth: int
     """The most items that ever waited."""
 
@@ -34,12 +40,19 @@ class Slot(Generic[Item]):
 
     Policies:
         all: first in, first out; a full slot makes the producer wait, nothing is lost.
-        latest: one place; a newer item replaces the waiting one, which counts as dropped. The
-            producer never waits, so a camera is always drained.
+        latest, deadline: one place; a newer item replaces the waiting one, which counts as
+            dropped. The producer never waits, so a camera is always drained.
     """
 
-    def __init__(self, policy: str = "all", depth: int = 2) -> None:
+    def __init__(
+        self,
+        policy: str = "all",
+        depth: int = 2,
+        on_drop: Callable[[int], None] = lambda _: None,
+    ) -> None:
         """`depth` is the number of items that may wait under `all`.
+
+        `on_drop` is told by the producer how many items were replaced.
 
         Raises:
             UsageError: if the policy is unknown or the depth is not positive.
@@ -47,19 +60,21 @@ class Slot(Generic[Item]):
         check_policy(policy)
         if depth < 1:
             raise UsageError(f"a slot of depth {depth} passes nothing; give 1 or more")
-        self._newest_wins = policy == "latest"
+        self._newest_wins = policy != "all"
         self._depth = 1 if self._newest_wins else depth
         self._items: deque[Item] = deque()
         self._changed = threading.Condition()
         self._ended = False
         self._cancelled = False
-        self._delivered = self._dropped = self._peak = 0
+        self._delivered = self._dropped = self._discarded = self._peak = 0
+        self._on_drop = on_drop
 
     def put(self, item: Item) -> bool:
         """Hand an item over; False when the consumer has gone and no more are wanted."""
         with self._changed:
-            if self._newest_wins:
+            if self._newest_wins and self._items:
                 self._dropped += len(self._items)
+                self._on_drop(len(self._items))
                 self._items.clear()
             while len(self._items) >= self._depth and not self._cancelled:
                 self._changed.wait()
@@ -70,11 +85,15 @@ class Slot(Generic[Item]):
             self._changed.notify_all()
             return True
 
-    def get(self) -> Item | None:
-        """Wait for the next item; None once the producer has ended or anyone cancelled."""
+    def get(self, give_up: Callable[[], bool] = lambda: False) -> Item | None:
+        """Wait for the next item; None once the producer has ended or anyone cancelled.
+
+        `give_up` is asked ten times a second while nothing comes; if it says so, None too.
+        """
         with self._changed:
             while not self._items and not self._ended and not self._cancelled:
-                self._changed.wait()
+                if not self._changed.wait(_LOOK_UP_SECONDS) and give_up():
+                    return None
             if self._cancelled or not self._items:
                 return None
             self._delivered += 1
@@ -91,6 +110,7 @@ class Slot(Generic[Item]):
         """Stop both sides at once; waiting items are discarded and not counted as dropped."""
         with self._changed:
             self._cancelled = True
+            self._discarded += len(self._items)
             self._items.clear()
             self._changed.notify_all()
 
@@ -103,4 +123,4 @@ class Slot(Generic[Item]):
     def statistics(self) -> SlotStatistics:
         """Return the counts as of now."""
         with self._changed:
-            return SlotStatistics(self._delivered, self._dropped, self._peak)
+            return SlotStatistics(self._delivered, self._dropped, self._discarded, self._peak)

@@ -7,7 +7,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from crispstream.cli import doctor_camera
 from crispstream.cli.doctor import doctor
+from crispstream.core.errors import UsageError
 from crispstream.runtime.doctor import machine as machine_module
 from tests.runtime.doctor.fake_machine import NO_PYCUDA, RTX_4070, TENSORRT, FakeMachine
 from tests.runtime.doctor.test_examine import MODULES, healthy_orin
@@ -115,3 +117,18 @@ def test_this_machine_can_be_examined(tmp_path: Path, monkeypatch: pytest.Monkey
     told = json.loads(result.stdout)
     assert result.exit_code == min(told["problems"], 1)
     assert list(tmp_path.iterdir()) == [], "an examination changes nothing"
+
+
+def test_cameras_are_asked_about_an_output_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        doctor_camera, "show_camera_modes", lambda text, json: asked.append((text, json))
+    )
+    for words in (["--output-size", "1280x720"], ["--output-size", "1280x720", "--json"]):
+        assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
+    assert asked == [("1280x720", False), ("1280x720", True)]
+
+
+def test_two_questions_at_once_are_refused() -> None:
+    with pytest.raises(UsageError, match="one after the other"):
+        CliRunner().invoke(app, ["--colour", "--output-size", "1280x720"], catch_exceptions=False)

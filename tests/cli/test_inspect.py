@@ -16,7 +16,7 @@ from crispstream.core.files import sha256_of
 from crispstream.runtime.engine.building.options import BuildOptions
 from crispstream.runtime.engine.store.record import EngineRecord, write_engine
 from tests.helpers.bundles import four_graphs, tiny_graphs, write_tiny_bundle
-from tests.helpers.graphs import small_net
+from tests.helpers.graphs import nearest_x4, small_net
 
 app = typer.Typer()
 app.command()(inspect)
@@ -40,8 +40,16 @@ def test_a_bundle(tmp_path: Path) -> None:
     assert (facts["kind"], facts["name"], facts["size_multiple"]) == ("bundle", "tiny", 4)
     assert [graph["precision"] for graph in facts["graphs"]] == ["fp32", "fp16"]
     shown = run(bundle.path)
-    for words in ("Apache-2.0", bundle.graphs[0].sha256[:12], "random weights"):
-        assert words in shown
+    told = ("Apache-2.0", bundle.graphs[0].sha256[:12], "random weights", "8 px", "frame size")
+    assert all(words in shown for words in told)
+
+
+def test_a_bundle_of_one_frame_size_that_looks_at_the_whole_frame(tmp_path: Path) -> None:
+    graphs = {"fp32": nearest_x4(48, 64)}
+    bundle = write_tiny_bundle(tmp_path / "tiny", graphs, halo_px=0, frame_size=(64, 48))
+    shown = run(bundle.path)
+    assert "the whole frame" in shown
+    assert "64x48" in shown
 
 
 def test_the_certificate_is_shown_by_graph(tmp_path: Path) -> None:

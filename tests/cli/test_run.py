@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from crispstream.cli import main as command_line
-from crispstream.cli import run as command
+from crispstream.cli import run_one
+from crispstream.cli.run_restorer import Running, abreast_and_in_flight, open_running
 from crispstream.cli.run_signals import signals_caught
 from crispstream.core.errors import SinkError, UsageError
 from crispstream.runtime.engine import available
 from crispstream.runtime.restorer import Restorer
+from crispstream.runtime.stream import compose
 from tests.helpers.bundles import four_graphs, write_tiny_bundle
 from tests.helpers.media import write_video
 
@@ -96,39 +98,39 @@ def test_threads_are_at_least_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "chosen", "threads", "abreast", "in_flight"),
+    ("waits", "chosen", "threads", "abreast", "in_flight"),
     [
-        ("all", "onnxruntime", 1, 1, 1),
-        ("all", "onnxruntime", 2, 2, 2),
-        ("all", "onnxruntime", 7, 7, 7),
-        ("all", "onnxruntime", 8, 4, 4),
-        ("all", "onnxruntime", 64, 4, 4),
-        ("all", "onnxruntime-cuda", 8, 1, 2),
-        ("all", "tensorrt", 8, 1, 2),
-        ("latest", "onnxruntime", 8, 1, 1),
-        ("latest", "tensorrt", 8, 1, 1),
+        (True, "onnxruntime", 1, 1, 1),
+        (True, "onnxruntime", 2, 2, 2),
+        (True, "onnxruntime", 7, 7, 7),
+        (True, "onnxruntime", 8, 4, 4),
+        (True, "onnxruntime", 64, 4, 4),
+        (True, "onnxruntime-cuda", 8, 1, 2),
+        (True, "tensorrt", 8, 1, 2),
+        (False, "onnxruntime", 8, 1, 1),
+        (False, "tensorrt", 8, 1, 1),
     ],
 )
 def test_frames_abreast_and_in_flight(
     monkeypatch: pytest.MonkeyPatch,
-    policy: str,
+    waits: bool,
     chosen: str,
     threads: int,
     abreast: int,
     in_flight: int,
 ) -> None:
     monkeypatch.setattr(available, "choose_backend", lambda _: available.Choice(chosen, ""))
-    assert command._abreast_and_in_flight(policy, "auto", threads) == (abreast, in_flight)
+    assert abreast_and_in_flight(waits, "auto", threads) == (abreast, in_flight)
 
 
 def test_restorer_is_closed_when_the_source_fails_first(monkeypatch: pytest.MonkeyPatch) -> None:
     source_failed = threading.Event()
     closed: list[str] = []
-    opened, close = command._open_restorer, Restorer.close
+    close = Restorer.close
 
-    def slowly(model: str, **options: object) -> Restorer:
+    def slowly(request: run_one.Request, **options: object) -> Running:
         assert source_failed.wait(10)
-        return opened(model, **options)
+        return open_running(request, **options)
 
     def fail(*_: object, **__: object) -> None:
         source_failed.set()
@@ -138,7 +140,7 @@ def test_restorer_is_closed_when_the_source_fails_first(monkeypatch: pytest.Monk
         closed.append(restorer.name)
         close(restorer)
 
-    monkeypatch.setattr(command, "_open_restorer", slowly)
+    monkeypatch.setattr(run_one, "open_running", slowly)
     monkeypatch.setattr("crispstream.runtime.stream.source.open_source", fail)
     monkeypatch.setattr(Restorer, "close", noted)
     assert _run("synth://pattern", "null://") == 2
@@ -148,13 +150,13 @@ def test_restorer_is_closed_when_the_source_fails_first(monkeypatch: pytest.Monk
 def test_stopped_before_the_first_frame_prints_no_table(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    opened = command._open_sink
+    opened = compose.open_sinks
 
     def signalled(*words: object, **options: bool) -> object:
         signal.raise_signal(signal.SIGTERM)
         return opened(*words, **options)
 
-    monkeypatch.setattr(command, "_open_sink", signalled)
+    monkeypatch.setattr(compose, "open_sinks", signalled)
     assert _run("synth://pattern?size=16x16", "null://") == 128 + signal.SIGTERM
     said = capsys.readouterr()
     assert said.out == ""

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional
 
 from crispstream.core.bicubic import downscale_x4, resize_bicubic, upscale_x4
+from crispstream.core.pixels import round_to_bytes
 
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 48, 3), np.uint8)
 
@@ -55,3 +56,14 @@ def test_a_border_mirrors_and_repeats_its_pixel():
     d = np.array([1.625, 1.375])
     far = -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
     assert abs(resize_bicubic(ramp, 4.0)[0, 0, 0] - far.sum()) < 1e-12
+
+
+def test_the_quick_enlargement_has_the_same_bytes():
+    rng = np.random.default_rng(1)
+    for height, width in ((1, 1), (1, 2), (2, 1), (3, 5), (17, 33), (90, 160), (1, 300)):
+        noise = rng.integers(0, 256, (height, width, 3), np.uint8)
+        edges = (noise > 127).astype(np.uint8) * 255
+        view = rng.integers(0, 256, (height + 4, width + 4, 3), np.uint8)[2:-2, 2:-2]
+        for image in (noise, edges, edges // 255, view):
+            expected = round_to_bytes(resize_bicubic(image, 4.0))
+            np.testing.assert_array_equal(upscale_x4(image), expected)

@@ -47,6 +47,20 @@ def test_round_trip(bundle):
     assert loaded.certificate() == {"graphs": {}}
 
 
+def test_the_one_frame_size_is_kept_and_left_out_where_there_is_none(bundle, tmp_path):
+    fixed = write_bundle(tmp_path / "fixed", replace(PLAN, frame_size=(64, 48)), PAYLOAD)
+    assert Bundle.load(fixed.path) == fixed
+    assert Bundle.load(fixed.path).frame_size == (64, 48)
+    assert "frame_size" not in json.loads((bundle.path / "bundle.json").read_text())
+
+
+@pytest.mark.parametrize("size", [[64], [64, 48, 4], [0, 48], [62, 48], ["64", "48"], 64, "64x48"])
+def test_a_frame_size_that_is_none_is_malformed(bundle, size):
+    rewrite(bundle, frame_size=size)
+    with pytest.raises(BundleError, match="malformed"):
+        Bundle.load(bundle.path)
+
+
 def test_a_bundle_is_replaced_only_when_asked_and_only_a_bundle(bundle, tmp_path):
     with pytest.raises(UsageError, match="--overwrite"):
         write_bundle(bundle.path, PLAN, PAYLOAD)

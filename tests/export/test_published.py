@@ -113,7 +113,8 @@ def test_what_is_shipped_equals_a_direct_export(network, bundle):
 
 def test_the_contract_of_a_static_bundle(bundle):
     loaded = Bundle.load(bundle.path)
-    assert (loaded.scale, loaded.size_multiple, loaded.halo_px) == (4, 1, 0)
+    assert (loaded.scale, loaded.size_multiple, loaded.halo_px) == (4, 1, 38)
+    assert loaded.frame_size == (WIDTH, HEIGHT)
     assert loaded.check_frames() == ("check/one.png", "check/two.png")
     head, blocks, last = 2 * 49 * 3 * 16 // 2, 16 * 2 * 9 * 16 * 16, 9 * 16 * 16
     up = 9 * 16 * 64 + 4 * 9 * 16 * 64
@@ -122,13 +123,33 @@ def test_the_contract_of_a_static_bundle(bundle):
     assert loaded.training["recipe"]["model"] == "srresnet-w16"
 
 
-def test_a_static_bundle_restores_frames_of_its_size_only(network, bundle):
+def test_a_static_bundle_pads_smaller_frames_and_is_too_small_to_be_a_tile(network, bundle):
     frame = soft_picture(6, HEIGHT, WIDTH)
     with Restorer.open(bundle.path) as restorer:
         restored = restorer.restore(frame).astype(int)
         assert np.abs(restored - restoring(network)(frame)).max() <= 1
-    with Restorer.open(bundle.path) as restorer, pytest.raises(FrameError, match="20x12 px only"):
-        restorer.restore(soft_picture(6, HEIGHT, WIDTH + 4))
+        assert restorer.restore(frame[:7, :9]).shape == (28, 36, 3)
+        with pytest.raises(FrameError, match=r"halo of 38 px; take tiles of 77x12 px.* --size"):
+            restorer.restore(soft_picture(6, HEIGHT, WIDTH + 4))
+
+
+@pytest.mark.slow
+def test_tiles_of_an_exported_network_join_to_what_pytorch_gives_for_the_whole(network, tmp_path):
+    checkpoint = checkpoint_of("srresnet-w16", network)
+    exported = export_bundle(
+        checkpoint,
+        tmp_path / "toy",
+        name="toy",
+        licence="MIT",
+        card=facts(checkpoint),
+        frames=[("one", soft_picture(3, 78, 80))],
+        size=(80, 78),
+        precisions=["fp32"],
+    )
+    frame = soft_picture(6, 81, 91)
+    with Restorer.open(exported.path) as restorer:
+        restored = restorer.restore(frame).astype(int)
+    assert np.abs(restored - restoring(network)(frame)).max() <= 1
 
 
 def test_a_network_in_range_is_proved_with_its_own_weights():

@@ -11,11 +11,12 @@ from crispstream.core.bundle import (
     VERIFICATION,
     Bundle,
     Graph,
+    StateTensor,
     write_bundle,
 )
 from crispstream.core.files import sha256_of
 
-from .graphs import OPSET, nearest_x4, small_net
+from .graphs import OPSET, nearest_x4, small_net, with_the_frame_before
 
 EVERYWHERE = ("onnxruntime", "tensorrt-rtx", "tensorrt")
 INT8_BACKENDS = {"int8": ("tensorrt-rtx", "tensorrt"), "int8-cpu": ("onnxruntime",)}
@@ -37,6 +38,9 @@ def write_tiny_bundle(
     *,
     name: str = "tiny",
     size_multiple: int = 4,
+    halo_px: int = 8,
+    frame_size: tuple[int, int] | None = None,
+    states: tuple[StateTensor, ...] = (),
     backends: tuple[str, ...] | None = None,
     certified: Collection[str] = (),
     judged: Mapping[str, Mapping[str, Any]] | None = None,
@@ -54,8 +58,9 @@ def write_tiny_bundle(
         name=name,
         scale=4,
         size_multiple=size_multiple,
-        halo_px=8,
-        states=(),
+        halo_px=halo_px,
+        frame_size=frame_size,
+        states=states,
         graphs=tuple(
             Graph(
                 f"{precision}.onnx",
@@ -75,6 +80,19 @@ def write_tiny_bundle(
     if entries:
         payload[CERTIFICATE] = _certificate(bundle, entries)
     return write_bundle(directory, bundle, payload)
+
+
+def write_recurrent_bundle(directory: Path, *, half: bool = False) -> Bundle:
+    """Write a bundle whose network adds the frame before to each, clips, and repeats 4x4 times.
+
+    Flat frames of the levels 1, 10, 100 so become 1, 11, 110; after a reset nothing is added.
+    """
+    return write_tiny_bundle(
+        directory,
+        {"fp32": with_the_frame_before(half=half)},
+        name="recurrent",
+        states=(StateTensor("before", channels=3, divisor=1),),
+    )
 
 
 def _certificate(bundle: Bundle, entries: Mapping[str, Mapping[str, Any]]) -> bytes:

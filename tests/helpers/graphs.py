@@ -13,6 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 Node = onnx.NodeProto
 OPSET = 17
+_REPEAT = {
+    "mode": "nearest",
+    "coordinate_transformation_mode": "asymmetric",
+    "nearest_mode": "floor",
+}
 
 
 def nearest_x4(height: int | str = "height", width: int | str = "width") -> bytes:
@@ -20,19 +25,32 @@ def nearest_x4(height: int | str = "height", width: int | str = "width") -> byte
     nodes = [
         helper.make_node("Cast", ["frame"], ["x_bhwc"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["x_bhwc"], ["x_bchw"], perm=[0, 3, 1, 2]),
-        helper.make_node(
-            "Resize",
-            ["x_bchw", "", "scales"],
-            ["y_bchw"],
-            mode="nearest",
-            coordinate_transformation_mode="asymmetric",
-            nearest_mode="floor",
-        ),
+        helper.make_node("Resize", ["x_bchw", "", "scales"], ["y_bchw"], **_REPEAT),
         helper.make_node("Transpose", ["y_bchw"], ["y_bhwc"], perm=[0, 2, 3, 1]),
         helper.make_node("Cast", ["y_bhwc"], ["restored"], to=TensorProto.UINT8),
     ]
     scales = np.array([1, 1, 4, 4], np.float32)
     return _serialized(nodes, {"scales": scales}, height, width)
+
+
+def summed_x4(height: int | str = "height", width: int | str = "width") -> bytes:
+    """Sums of 5x5 pixels, a 32nd of them, repeated 4x4 times; beyond the frame is black.
+
+    Each pixel is reached by those up to 2 away, and every sum is exact whatever its order.
+    """
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["x_bhwc"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["x_bhwc"], ["x_bchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["x_bchw", "w"], ["sums"], pads=[2, 2, 2, 2], group=3),
+        helper.make_node("Resize", ["sums", "", "scales"], ["y_bchw"], **_REPEAT),
+        helper.make_node("Transpose", ["y_bchw"], ["y_bhwc"], perm=[0, 2, 3, 1]),
+        helper.make_node("Cast", ["y_bhwc"], ["restored"], to=TensorProto.UINT8),
+    ]
+    constants = {
+        "scales": np.array([1, 1, 4, 4], np.float32),
+        "w": np.full((3, 1, 5, 5), 1 / 32, np.float32),
+    }
+    return _serialized(nodes, constants, height, width)
 
 
 def with_the_frame_before(*, half: bool = False) -> bytes:
@@ -47,14 +65,7 @@ def with_the_frame_before(*, half: bool = False) -> bytes:
         helper.make_node("Add", ["state_out_before", "state_in_before"], ["sum"]),
         helper.make_node("Cast", ["sum"], ["sum_fp32"], to=TensorProto.FLOAT),
         helper.make_node("Clip", ["sum_fp32", "low", "high"], ["clipped"]),
-        helper.make_node(
-            "Resize",
-            ["clipped", "", "scales"],
-            ["y_bchw"],
-            mode="nearest",
-            coordinate_transformation_mode="asymmetric",
-            nearest_mode="floor",
-        ),
+        helper.make_node("Resize", ["clipped", "", "scales"], ["y_bchw"], **_REPEAT),
         helper.make_node("Transpose", ["y_bchw"], ["y_bhwc"], perm=[0, 2, 3, 1]),
         helper.make_node("Cast", ["y_bhwc"], ["restored"], to=TensorProto.UINT8),
     ]

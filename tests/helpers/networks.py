@@ -95,3 +95,23 @@ def run_onnx(model, inputs):
     names = [given.name for given in session.get_inputs()]
     feed = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
     return [torch.from_numpy(output) for output in session.run(None, feed)]
+
+
+def reach_px(network, length_px=320, width_px=8):
+    """How many LR rows from its own an input row reaches in `hr`; None if it reaches all of them.
+
+    What is NaN goes through every sum and activation, whatever the weights are. Tried on each
+    place against the size multiple, for a coarser grid is reached further on one side.
+    """
+    found = 0
+    for at in range(length_px // 2, length_px // 2 + int(network.size_multiple)):
+        x = torch.zeros(1, 3, length_px, width_px)
+        x[:, :, at] = torch.nan
+        with torch.inference_mode():
+            hr = network.eval()(x).restored()
+        touched = hr.isnan().any(dim=(0, 1, 3)).nonzero().flatten() // 4
+        first, last = int(touched.min()), int(touched.max())
+        if first == 0 and last == length_px - 1:
+            return None
+        found = max(found, at - first, last - at)
+    return found

@@ -68,3 +68,12 @@ def test_latencies_keep_the_order_of_their_stages() -> None:
     assert latencies["write"].count == 1
     with pytest.raises(KeyError):
         latencies.record("nap", 1)
+
+
+def test_cleared_is_as_new() -> None:
+    latencies = Latencies(("infer",))
+    latencies.record("infer", 9_000_000)
+    latencies.clear()
+    assert set(latencies["infer"].summary().values()) == {0.0}
+    latencies.record("infer", 1_000_000)
+    assert latencies["infer"].max_ms == latencies["infer"].percentile_ms(0) == 1.0

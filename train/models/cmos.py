@@ -104,6 +104,7 @@ class Cmos(nn.Module):
     """
 
     size_multiple = 1
+    halo_px = 0
     output_conv = ""
     mean: Tensor
     deviation: Tensor

@@ -33,7 +33,7 @@ from crispstream.core.metrics import LUMA_OF_BGR
 from crispstream.core.pixels import SCALE
 
 from .registry import MODELS, NO_MAPS, Outputs
-from .upscale import BicubicX4
+from .upscale import REACH_PX, BicubicX4
 
 SLOPE = 0.2
 
@@ -61,6 +61,10 @@ class CmscShape:
     def depth(self) -> int:
         """Return the convolutions on the way from the input to the last prediction."""
         return 2 + self.stages * (1 + 2 * len(self.kernel_pairs))
+
+    def reach_px(self) -> int:
+        """Return how far away a pixel can be that reaches a prediction, at its own size."""
+        return 2 + self.stages * (1 + sum(2 * (max(pair) // 2) for pair in self.kernel_pairs))
 
 
 PRESET_A = CmscShape(32, 3, ((3, 5),) * 5)
@@ -135,6 +139,7 @@ class Cascade(nn.Module):
         """A prediction has `channels_out` channels; a new cascade all but returns its base."""
         super().__init__()
         self.output_conv = f"residuals.{shape.stages - 1}"
+        self.halo_px = REACH_PX + -(-shape.reach_px() // SCALE)
         self.bicubic = BicubicX4()
         self.extract = _unit(channels_in, shape.width, 3)
         self.subnetworks = nn.ModuleList(SubNetwork(shape) for _ in range(shape.stages))
@@ -208,6 +213,7 @@ class CmscFast(Cascade):
     def __init__(self, shape: CmscShape) -> None:
         """Build the layers of `shape`; predictions are sub-pixels at LR size."""
         super().__init__(shape, 3, 3 * SCALE * SCALE)
+        self.halo_px = shape.reach_px()
 
     def forward(self, x_bchw: Tensor, maps: Mapping[str, Tensor] = NO_MAPS) -> Outputs:
         """Restore a batch of frames; `maps` are not used."""

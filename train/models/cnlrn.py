@@ -183,6 +183,7 @@ class PreDeblur(nn.Module):
     """
 
     size_multiple = 4
+    halo_px = 0
     output_conv = ""
 
     def __init__(self, shape: CnlrnShape) -> None:
@@ -200,6 +201,7 @@ class Cnlrn(nn.Module):
     """The joint network: BGR [B,3,H,W] in 0..1 -> hr [B,3,4H,4W]. H and W divide by 4."""
 
     size_multiple = 4
+    halo_px = 0
     output_conv = "restore.image"
 
     def __init__(self, shape: CnlrnShape) -> None:

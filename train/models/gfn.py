@@ -209,6 +209,7 @@ class Gfn(nn.Module):
         """`gate_steps` is how often the gate lets D in: 0 is ungated (G = 1), 3 the IJCV form."""
         super().__init__()
         self.gate_steps = gate_steps
+        self.halo_px = 99 + gate_steps + 18  # deblurring branch, gate, reconstruction
         self.deblur = Deblurring(width)
         self.features = Features(width)
         self.gate = Gate(width) if gate_steps else None
@@ -241,6 +242,7 @@ class SrResNet(nn.Module):
     """GFN without its deblurring branch: the baseline, BGR [B,3,H,W] -> hr [B,3,4H,4W]."""
 
     size_multiple = 1
+    halo_px = 20 + 18  # features, reconstruction
     output_conv = "reconstruct.enlarge.image"
 
     def __init__(self, width: int = WIDTH) -> None:

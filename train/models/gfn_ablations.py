@@ -26,6 +26,7 @@ class DeblurFirst(nn.Module):
     """Model-1: BGR [B,3,H,W] -> sharp lr [B,3,H,W] -> hr [B,3,4H,4W]."""
 
     size_multiple = 4
+    halo_px = 101 + 38  # deblurring branch with its image, SRResNet
     output_conv = "enlarge.reconstruct.enlarge.image"
 
     def __init__(self) -> None:
@@ -48,6 +49,7 @@ class EnlargeFirst(nn.Module):
     """
 
     size_multiple = 1
+    halo_px = 38 + 26  # SRResNet, and the deblurring branch's 101 at HR size
     output_conv = "deblur.image.2"
 
     def __init__(self) -> None:
@@ -71,6 +73,7 @@ class FusedImages(nn.Module):
     """
 
     size_multiple = 4
+    halo_px = 101 + 3  # deblurring branch with its image, then bicubic and 2 HR pixels of fusion
     output_conv = "fuse.2"
 
     def __init__(self) -> None:

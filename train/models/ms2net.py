@@ -140,6 +140,7 @@ class Ms2Net(nn.Module):
     """
 
     size_multiple = 4
+    halo_px = 0
     output_conv = "enlarge.image"
     msff1: Msff1 | None
     msff2: nn.ModuleList | None

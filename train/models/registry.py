@@ -43,6 +43,9 @@ class Network(Protocol):
     """
 
     size_multiple: int
+    halo_px: int
+    """LR pixels around another that can reach what `hr` shows of it; 0 where the whole frame can:
+    through means over it, attention, or windows that lie on a grid of the frame."""
 
     def __call__(self, x_bchw: Tensor, maps: Mapping[str, Tensor] = NO_MAPS) -> Outputs:
         """Restore a batch."""

@@ -155,6 +155,7 @@ class RrdbSft(nn.Module):
     """
 
     size_multiple = 1
+    halo_px = 0
     output_conv = "image"
 
     def __init__(self, shape: RrdbShape) -> None:
@@ -199,6 +200,7 @@ class BlindSr(nn.Module):
     """
 
     size_multiple = 1
+    halo_px = 0
     output_conv = "restorer.image"
 
     def __init__(self, estimator_shape: CmosShape, restorer_shape: RrdbShape) -> None:

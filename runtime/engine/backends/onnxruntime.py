@@ -16,9 +16,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _native
 from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import BundleError, EngineError, FrameError, UsageError, first_line
 from crispstream.core.machine import usable_cores
-from crispstream.core.pixels import SCALE, Bytes
+from crispstream.core.pixels import Bytes
 from crispstream.core.tensors import FRAME, RESTORED, STATE_IN, STATE_OUT
 
+from .buffers import frame_buffers
 from .onnxruntime_states import States
 
 _BYTES = "tensor(uint8)"
@@ -101,7 +102,7 @@ class OnnxRuntimeBackend:
         """Make `slots` pairs of buffers [H,W,3] and [4H,4W,3] and bind them.
 
         Raises:
-            FrameError: if the graph is made for one size and this is another.
+            FrameError: if the graph is made for one size and this is another, or memory is missing.
         """
         for asked, fixed in ((height, self._graph_height), (width, self._graph_width)):
             if fixed not in (None, asked):
@@ -110,16 +111,7 @@ class OnnxRuntimeBackend:
                     f"not {width}x{height} (after padding); resize the frames, or export the "
                     f"network with --size {width}x{height}"
                 )
-        large = (SCALE * height, SCALE * width, 3)
-        try:
-            self._frames = [np.zeros((height, width, 3), np.uint8) for _ in range(slots)]
-            self._restored = [np.zeros(large, np.uint8) for _ in range(slots)]
-        except MemoryError as error:
-            needed_mib = slots * (1 + SCALE * SCALE) * height * width * 3 >> 20
-            raise FrameError(
-                f"{slots} frames of {width}x{height} px and their results need {needed_mib} MiB, "
-                "more than there is; send smaller frames"
-            ) from error
+        self._frames, self._restored = frame_buffers(height, width, slots)
         self._states.allocate(height, width)
         self._bindings = [self._bound(slot) for slot in range(slots)]
 

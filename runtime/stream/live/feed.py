@@ -19,7 +19,8 @@ class Picture(NamedTuple):
     """One picture of a feed."""
 
     pixels_hwc: Bytes
-    """uint8 [H,W,3] BGR; read only, and valid until the next read."""
+    """uint8 [H,W,3] BGR; read only, and never written to again: it travels on while the next
+    picture is read."""
     pts: int | None
     """Presentation time in units of the feed's time base; None where the feed has no clock."""
     duration: int = 0
@@ -29,20 +30,23 @@ class Picture(NamedTuple):
 
 
 class Feed(Protocol):
-    """A connection; one thread opens, reads and closes it.
+    """A connection; one thread at a time opens, reads and closes it, not always the same one.
 
     Attributes:
         time_base: seconds per unit of the pictures' `pts`.
         frame_rate: nominal frames per second; None where it is free.
-        colour: the mapping the pictures were converted with.
+        colour: the mapping the pictures were converted with, right from the first one on.
     """
 
     time_base: Fraction
     frame_rate: Fraction | None
     colour: Colour
 
-    def read(self) -> Picture:
+    def read(self) -> Picture | None:
         """Wait for the next picture, at most `LONGEST_READ_SECONDS`.
+
+        Returns None where the connection is alive but has no picture yet, as before the first
+        keyframe.
 
         Raises:
             SourceError: if nothing came in that time, or the connection broke or ended.

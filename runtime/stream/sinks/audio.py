@@ -11,10 +11,10 @@ from crispstream.core.errors import SinkError, UsageError
 
 
 class AudioCopy:
-    """Reads the audio packets of a file and hands them to a muxer in step with the pictures."""
+    """Reads the audio packets of a file and hands them to muxers in step with the pictures."""
 
-    def __init__(self, source: Path, output: av.container.OutputContainer, target: Path) -> None:
-        """Add the source's audio streams to an output that has not started yet.
+    def __init__(self, source: Path, target: Path) -> None:
+        """Open the source a second time, beside whoever reads its pictures.
 
         Raises:
             SinkError: if the source cannot be opened again.
@@ -25,20 +25,35 @@ class AudioCopy:
             raise SinkError(
                 f"the audio of '{source}' cannot be read for '{target}' ({error.strerror})"
             ) from error
-        streams = self._container.streams.audio
-        self._outputs = {
-            stream.index: output.add_stream_from_template(stream) for stream in streams
-        }
-        self._packets = self._demuxed(streams)
+        self._outputs: dict[int, av.AudioStream] = {}
+        self._shifts: dict[int, int] = {}
+        self._packets = self._demuxed(self._container.streams.audio)
         self._next = next(self._packets, None)
+
+    def begin(self, output: av.container.OutputContainer, origin_seconds: float) -> None:
+        """Add the audio streams to an output that has not started yet.
+
+        Its times begin at `origin_seconds` of the source's time line, to the sample.
+        """
+        for stream in self._container.streams.audio:
+            self._outputs[stream.index] = output.add_stream_from_template(stream)
+            self._shifts[stream.index] = int(origin_seconds / (stream.time_base or 1))
 
     def until(self, seconds: float) -> Iterator["av.Packet[av.AudioStream]"]:
         """Give the packets that begin before a time, `seconds` on the source's time line."""
         while self._next is not None and _begin(self._next) < seconds:
             packet = self._next
             self._next = next(self._packets, None)
+            shift = self._shifts[packet.stream.index]
+            if shift:
+                packet.pts, packet.dts = (packet.pts or 0) - shift, (packet.dts or 0) - shift
             packet.stream = self._outputs[packet.stream.index]
             yield packet
+
+    def skip(self, seconds: float) -> None:
+        """Let go of the packets that begin before a time."""
+        while self._next is not None and _begin(self._next) < seconds:
+            self._next = next(self._packets, None)
 
     def close(self) -> None:
         """Close the source."""

@@ -15,15 +15,16 @@ _SEEK_END = 2
 class GuardedFile:
     """What PyAV needs of a file; a failed write is kept in `error` and ends all writing."""
 
-    def __init__(self, path: Path, *, fragmented: bool) -> None:
+    def __init__(self, path: Path, *, fragmented: bool, new: bool = False) -> None:
         """Create or empty the file; `fragmented` says that it is an MP4 in fragments.
 
         Raises:
-            OSError: if that cannot be done.
+            FileExistsError: if it is to be a `new` file and there is one.
+            OSError: if it cannot be made.
         """
         self._path = path
         self._fragmented = fragmented
-        self._file = io.FileIO(path, "w+")
+        self._file = io.FileIO(path, "x+" if new else "w+")
         self.error: OSError | None = None
 
     def write(self, data: bytes) -> int:
@@ -56,11 +57,13 @@ class GuardedFile:
         """
         if self._file.closed:
             return
-        whole = self._file.seek(0, _SEEK_END)
-        if self.error is not None and self._fragmented:
-            whole = _end_of_whole_fragments(self._file)
-            self._file.truncate(whole)
-        self._file.close()
+        try:
+            whole = self._file.seek(0, _SEEK_END)
+            if self.error is not None and self._fragmented and self._path.is_file():
+                whole = _end_of_whole_fragments(self._file)
+                self._file.truncate(whole)
+        finally:
+            self._file.close()
         if not whole and self._path.is_file():  # never a device
             self._path.unlink()
 

@@ -1,12 +1,14 @@
 """Whether an output can be written where it was asked for, and the words for when it cannot."""
 
 import errno
+import os
 import tempfile
 from pathlib import Path
 
 from crispstream.core.errors import SinkError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_ROOM_BYTES = 8 << 20
 
 
 def check_folder(folder: Path) -> None:
@@ -27,6 +29,16 @@ def check_folder(folder: Path) -> None:
             f"the folder '{folder}' cannot be written ({error.strerror}); change its permissions "
             "or name another output"
         ) from error
+
+
+def check_room(folder: Path) -> None:
+    """Make sure that a folder takes a file worth beginning, some megabytes.
+
+    Raises:
+        OSError: if it does not; nothing is left there.
+    """
+    with tempfile.TemporaryFile(dir=folder) as trial:
+        os.posix_fallocate(trial.fileno(), 0, _ROOM_BYTES)
 
 
 def write_error(path: Path, error: Exception, frames: int) -> SinkError:

@@ -1,7 +1,8 @@
-"""Frames from image files: a folder in natural order, or a single image."""
+"""Frames from image files: a folder or a pattern in natural order, or a single image."""
 
+import glob
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from crispstream.core.clock import Clock
-from crispstream.core.errors import SourceError, UsageError
+from crispstream.core.errors import SourceError
 from crispstream.core.files import IMAGE_EXTENSIONS
-from crispstream.runtime.frame import Colour, Frame, StreamInfo
+from crispstream.runtime.frame import RGB, Frame, StreamInfo
 from crispstream.runtime.stream.health import Health
 
 _USUAL_RATE = 25.0
@@ -26,6 +27,36 @@ def natural_key(name: str) -> list[tuple[int, str]]:
     """
     parts = re.split(r"(\d+)", name.lower())
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def image_paths(path_text: str) -> list[Path] | None:
+    """Return the images that a folder, a file or a pattern names, in order; None for a video.
+
+    A pattern has `*`, `?` or `[...]` (`frames/*.png`, and `**` for folders within folders). What
+    it finds beside images is left out.
+
+    Raises:
+        SourceError: if there is no image in the folder, or none that fits the pattern.
+    """
+    path = Path(path_text)
+    if path.is_dir():
+        return _in_order(list(path.iterdir()), f"the folder '{path}' holds no image")
+    if not path.exists() and glob.has_magic(path_text):
+        found = [Path(name) for name in glob.glob(path_text, recursive=True)]  # noqa: PTH207
+        return _in_order(found, f"no image fits the pattern '{path_text}'")
+    return [path] if path.is_file() and _is_image(path) else None
+
+
+def _in_order(found: list[Path], complaint: str) -> list[Path]:
+    images = [path for path in found if _is_image(path) and not path.is_dir()]
+    if not images:
+        endings = ", ".join(IMAGE_EXTENSIONS)
+        raise SourceError(f"{complaint}; expected files ending in {endings}")
+    return sorted(images, key=lambda path: natural_key(str(path)))
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_EXTENSIONS
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
@@ -54,19 +85,18 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
 class FolderSource:
     """Reads images one by one, as frames at an even rate."""
 
-    def __init__(self, path: Path, clock: Clock, *, frame_rate: float | None = None) -> None:
-        """List the folder (or take the one file) and read the first image for the size.
+    def __init__(
+        self, paths: Sequence[Path], name: str, clock: Clock, *, frame_rate: float | None = None
+    ) -> None:
+        """Read the first image for the size; `name` is what the source is called in the log.
 
         Raises:
-            SourceError: if there is no image, or the first one does not decode.
-            UsageError: if the frame rate is not positive.
+            SourceError: if the first image does not decode.
         """
-        self._paths = [path] if path.is_file() else _images(path)
+        self._paths = paths
         self._clock = clock
-        self.health = Health(str(path), clock)
+        self.health = Health(name, clock)
         rate = _USUAL_RATE if frame_rate is None else frame_rate
-        if not 0 < rate <= 1000:
-            raise UsageError(f"{rate} frames per second; give more than 0 and at most 1000")
         self._rate = Fraction(rate).limit_denominator(1001)
         height, width, _ = read_image(self._paths[0]).shape
         self._info = StreamInfo(
@@ -74,7 +104,7 @@ class FolderSource:
             height=height,
             frame_rate=self._rate,
             time_base=1 / self._rate,
-            colour=Colour("bt601", full_range=True),  # what JPEG files are in
+            colour=RGB,
             frame_count=len(self._paths),
             audio_from=None,
         )
@@ -109,13 +139,3 @@ class FolderSource:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-def _images(folder: Path) -> list[Path]:
-    found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_EXTENSIONS]
-    if not found:
-        raise SourceError(
-            f"the folder '{folder}' holds no image; expected files ending in "
-            f"{', '.join(IMAGE_EXTENSIONS)}"
-        )
-    return sorted(found, key=lambda path: natural_key(path.name))

@@ -17,11 +17,11 @@ from crispstream.runtime.measure.report import (
     STAGE_NOTES,
     Quality,
     RunReport,
-    print_table,
     report_from_run,
     write_html,
     write_json,
 )
+from crispstream.runtime.measure.summary import print_table
 from crispstream.runtime.stream.drift import Drift, FigureDrift
 from crispstream.runtime.stream.loop import STAGES, StreamReport
 
@@ -30,7 +30,8 @@ KEYS = {
     "schema", "source", "sink", "model", "precision", "backend", "frames", "dropped", "damaged",
     "stopped", "elapsed_seconds", "frames_per_second", "first_frame_ms", "cpu_seconds",
     "cpu_ms_per_frame", "stages", "peak_depths", "host", "created", "distributions", "quality",
-    "drift",
+    "drift", "captured", "drops", "late", "missed_in_a_row", "jitter_ms", "intervals", "state",
+    "reconnects", "events", "sinks", "budget_ms", "ladder",
 }  # fmt: skip
 DRIFT = Drift(
     watched=12,
@@ -64,6 +65,10 @@ def stream_report(latencies: Latencies) -> StreamReport:
         cpu_seconds=3.0,
         latencies=latencies.summary(),
         peak_depths={"slot": 2, "queue": 1},
+        histograms=(latencies,),
+        captured=43,
+        drops={"source": 0, "slot": 2, "deadline": 1, "stop": 0},
+        intervals=latencies.summary()["infer"],
     )
 
 
@@ -77,7 +82,6 @@ def report() -> RunReport:
         model="edge-s",
         precision="fp32",
         backend="onnxruntime-cpu",
-        histograms=(latencies,),
     )
 
 
@@ -104,7 +108,7 @@ def test_distributions_hold_every_frame(report: RunReport) -> None:
         assert sum(count for _, count in report.distributions[name]) == 40
         uppers = [upper_ms for upper_ms, _ in report.distributions[name]]
         assert uppers == sorted(uppers)
-        assert uppers[-1] == pytest.approx(report.stages[name]["max_ms"], rel=0.02)
+        assert uppers[-1] == pytest.approx(report.stream.latencies[name]["max_ms"], rel=0.02)
 
 
 def test_quality_is_written_with_its_gain(report: RunReport, tmp_path: Path) -> None:
@@ -215,7 +219,7 @@ def test_page_shows_every_stage_in_both_charts_and_the_table(report: RunReport) 
         assert html.count(f">{stage}</text>") == 2
         assert f'<th scope="row">{stage}</th>' in html
         assert f"<dt>{stage}</dt>" in html
-    assert f"{milliseconds(report.stages['infer']['p99_ms'])}</td>" in html
+    assert f"{milliseconds(report.stream.latencies['infer']['p99_ms'])}</td>" in html
 
 
 def test_charts_have_names_for_those_who_cannot_see_them(report: RunReport) -> None:
@@ -241,9 +245,7 @@ def test_page_without_histograms_leaves_the_chart_out(report: RunReport) -> None
 def test_a_run_without_frames_still_reports(tmp_path: Path) -> None:
     latencies = Latencies(STAGES)
     empty = replace(stream_report(latencies), frames=0, frames_per_second=0.0)
-    report = report_from_run(
-        empty, source="a", sink="b", model="m", precision="p", backend="c", histograms=(latencies,)
-    )
+    report = report_from_run(empty, source="a", sink="b", model="m", precision="p", backend="c")
     write_html(report, tmp_path / "report.html")
     assert report.cpu_ms_per_frame == 0.0
     assert report.distributions == {}
@@ -267,7 +269,7 @@ def test_table_lists_stages_and_percentiles(report: RunReport) -> None:
     text = out.getvalue()
     for stage in STAGES:
         row = next(line for line in text.splitlines() if f" {stage} " in line)
-        assert f"{report.stages[stage]['p95_ms']:.2f}" in row
+        assert f"{report.stream.latencies[stage]['p95_ms']:.2f}" in row
     assert "20.0 frames/s" in text
     assert "3 dropped" in text
     assert "+0.75 dB" in text

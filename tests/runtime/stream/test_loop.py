@@ -1,8 +1,6 @@
 """The loop: every frame once and in order, failures reach the caller, nothing is left running."""
 
 import threading
-from collections import deque
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import pytest
 
 from crispstream.core.clock import FakeClock
 from crispstream.core.errors import EngineError, SinkError, SourceError, UsageError
-from crispstream.runtime.frame import Frame, StreamInfo
+from crispstream.runtime.frame import Frame
 from crispstream.runtime.latency import Latencies
 from crispstream.runtime.stream.loop import STAGES, run_stream
 from crispstream.runtime.stream.sink import open_sink
@@ -24,82 +22,14 @@ from tests.helpers.media import (
     write_video,
     write_with_a_hole,
 )
-
-WIDTH, HEIGHT = 32, 16
-
-
-class RepeatingRestorer:
-    """Enlarges by repetition into a ring as small as the contract allows, and wipes old frames."""
-
-    def __init__(self, frames_in_flight: int = 2, fail_at: int | None = None) -> None:
-        self.frames_in_flight = frames_in_flight
-        self.latencies = Latencies(("copy_in", "infer", "copy_out"))
-        self.submitted: list[int | None] = []
-        self._fail_at = fail_at
-        self._pending: deque[np.ndarray] = deque()
-        self._handed_out: deque[tuple[int, np.ndarray]] = deque()
-
-    @property
-    def in_flight(self) -> int:
-        return len(self._pending)
-
-    def submit(self, frame_hwc: np.ndarray) -> None:
-        if self._fail_at == len(self.submitted):
-            raise EngineError("the engine refused a frame")
-        height, width, _ = frame_hwc.shape
-        self.submitted.append(read_counter(frame_hwc, width, height))
-        while self._handed_out and self._handed_out[0][0] < len(self.submitted):
-            self._handed_out.popleft()[1].fill(77)  # the next frame overwrites the oldest
-        self._pending.append(np.repeat(np.repeat(frame_hwc, 4, axis=0), 4, axis=1))
-        self.latencies.record("infer", 1)
-
-    def collect(self) -> np.ndarray:
-        restored_hwc = self._pending.popleft()
-        self._handed_out.append((len(self.submitted) + self.frames_in_flight, restored_hwc))
-        return restored_hwc
-
-
-class NotingSink:
-    """Reads the number off every frame, slowly where asked, and can fail."""
-
-    def __init__(self, fail_at: int | None = None, gate: threading.Semaphore | None = None) -> None:
-        self.numbers: list[int | None] = []
-        self.closed: list[bool] = []
-        self._fail_at = fail_at
-        self._gate = gate
-
-    def write(self, frame: Frame, restored_hwc: np.ndarray) -> None:
-        if self._gate is not None:
-            self._gate.acquire(timeout=0.005)  # lets the restorer run ahead as far as it may
-        if self._fail_at == len(self.numbers):
-            raise SinkError("the disk is full")
-        self.numbers.append(read_counter(restored_hwc, WIDTH, HEIGHT))
-
-    def close(self, *, complete: bool = True) -> None:
-        self.closed.append(complete)
-
-
-class BreakingSource:
-    """Gives a few frames of a synthetic source, then breaks."""
-
-    def __init__(self, frames: int) -> None:
-        self._source = _synth(frames)
-        self.damaged = 2
-
-    @property
-    def info(self) -> StreamInfo:
-        return self._source.info
-
-    def __iter__(self) -> Iterator[Frame]:
-        yield from self._source
-        raise SourceError("the cable is cut")
-
-    def close(self) -> None:
-        self._source.close()
-
-
-def _synth(frames: int):
-    return open_source(f"synth://pattern?size={WIDTH}x{HEIGHT}&frames={frames}")
+from tests.helpers.streams import (
+    HEIGHT,
+    WIDTH,
+    BreakingSource,
+    NotingSink,
+    RepeatingRestorer,
+    synth,
+)
 
 
 def _threads() -> set[str]:
@@ -110,7 +40,7 @@ def _threads() -> set[str]:
 def test_every_frame_arrives_once_in_order_and_unspoilt(ring: int, in_flight: int) -> None:
     """The sink is slower than the restorer, whose ring is as small as it may be."""
     sink = NotingSink(gate=threading.Semaphore(0))
-    report = run_stream(_synth(40), RepeatingRestorer(ring), sink, in_flight=in_flight)
+    report = run_stream(synth(40), RepeatingRestorer(ring), sink, in_flight=in_flight)
     assert sink.numbers == list(range(40))
     assert sink.closed == [True]
     assert (report.frames, report.dropped, report.stopped) == (40, 0, False)
@@ -119,10 +49,11 @@ def test_every_frame_arrives_once_in_order_and_unspoilt(ring: int, in_flight: in
 
 
 def test_report_has_every_stage_in_order() -> None:
-    report = run_stream(_synth(5), RepeatingRestorer(), NotingSink())
+    report = run_stream(synth(5), RepeatingRestorer(), NotingSink())
     assert tuple(report.latencies) == STAGES
     recorded = {stage for stage, figures in report.latencies.items() if figures["count"] == 5}
     assert recorded == set(STAGES) - {"copy_in", "copy_out"}  # the fake records only `infer`
+    assert report.intervals["count"] == 4
     assert report.frames_per_second == pytest.approx(5 / report.elapsed_seconds)
 
 
@@ -145,16 +76,20 @@ def test_one_clock_stamps_every_step() -> None:
 
 def test_latest_drops_what_is_late_and_counts_it() -> None:
     sink = NotingSink(gate=threading.Semaphore(0))
-    report = run_stream(_synth(400), RepeatingRestorer(), sink, policy="latest")
-    assert report.frames + report.dropped == 400
-    assert report.dropped > 0
-    assert sink.numbers == sorted(sink.numbers)
+    report = run_stream(synth(400), RepeatingRestorer(), sink, policy="latest")
+    (outcome,) = report.sinks
+    assert report.captured == report.frames + report.dropped == 400
+    assert report.dropped == sum(report.drops.values())
+    assert report.frames == outcome.written + outcome.dropped
+    assert outcome.dropped + report.dropped > 0
+    assert len(sink.numbers) == outcome.written
+    assert sink.numbers == sorted(set(sink.numbers))
     assert sink.numbers[-1] == 399
 
 
 def test_limit_ends_the_run_early() -> None:
     sink = NotingSink()
-    report = run_stream(_synth(40), RepeatingRestorer(), sink, limit=7)
+    report = run_stream(synth(40), RepeatingRestorer(), sink, limit=7)
     assert sink.numbers == list(range(7))
     assert sink.closed == [False]
     assert not report.stopped
@@ -172,7 +107,7 @@ def test_source_that_breaks_is_raised_after_its_frames_are_written() -> None:
 def test_restorer_that_fails_is_raised_after_its_frames_are_written() -> None:
     sink = NotingSink()
     with pytest.raises(EngineError, match="refused"):
-        run_stream(_synth(4000), RepeatingRestorer(fail_at=5), sink)
+        run_stream(synth(4000), RepeatingRestorer(fail_at=5), sink)
     assert sink.numbers == list(range(5))
     assert sink.closed == [False]
     assert not _threads()
@@ -183,7 +118,7 @@ def test_sink_that_fails_stops_everything(ring: int) -> None:
     sink = NotingSink(fail_at=3)
     restorer = RepeatingRestorer(ring)
     with pytest.raises(SinkError, match="full"):
-        run_stream(_synth(100_000), restorer, sink)
+        run_stream(synth(100_000), restorer, sink)
     assert len(restorer.submitted) <= 3 + 2 * ring + 1
     assert sink.closed == [False]
     assert not _threads()
@@ -195,7 +130,7 @@ def test_a_fault_in_the_callers_own_function_is_raised() -> None:
 
     sink = NotingSink()
     with pytest.raises(ZeroDivisionError):
-        run_stream(_synth(100_000), RepeatingRestorer(), sink, on_frame=fail)
+        run_stream(synth(100_000), RepeatingRestorer(), sink, on_frame=fail)
     assert sink.closed == [False]
 
 
@@ -207,9 +142,7 @@ def test_stop_finishes_the_output() -> None:
         if count == 5:
             stop.set()
 
-    report = run_stream(
-        _synth(100_000), RepeatingRestorer(), sink, stop=stop, on_frame=stop_at_five
-    )
+    report = run_stream(synth(100_000), RepeatingRestorer(), sink, stop=stop, on_frame=stop_at_five)
     assert report.stopped
     assert 5 <= report.frames < 20
     assert sink.numbers == list(range(report.frames))
@@ -228,7 +161,7 @@ def test_every_restored_frame_is_watched_by_the_caller_and_delays_none(
         assert restorer.in_flight == behind
         watched.append((frame.serial, threading.current_thread().name))
 
-    run_stream(_synth(9), restorer, NotingSink(), in_flight=in_flight, limit=7, watch=watch)
+    run_stream(synth(9), restorer, NotingSink(), in_flight=in_flight, limit=7, watch=watch)
     assert watched == [(serial, threading.current_thread().name) for serial in range(7)]
 
 
@@ -239,7 +172,7 @@ def test_a_fault_in_the_watch_is_raised_with_the_output_finished() -> None:
 
     sink = NotingSink()
     with pytest.raises(ZeroDivisionError):
-        run_stream(_synth(100_000), RepeatingRestorer(), sink, watch=fail)
+        run_stream(synth(100_000), RepeatingRestorer(), sink, watch=fail)
     assert (sink.numbers, sink.closed) == ([0, 1, 2, 3], [False])
     assert not _threads()
 
@@ -247,7 +180,7 @@ def test_a_fault_in_the_watch_is_raised_with_the_output_finished() -> None:
 @pytest.mark.parametrize("in_flight", [0, 3])
 def test_more_in_flight_than_the_restorer_holds_is_refused(in_flight: int) -> None:
     with pytest.raises(UsageError, match="in_flight"):
-        run_stream(_synth(1), RepeatingRestorer(2), NotingSink(), in_flight=in_flight)
+        run_stream(synth(1), RepeatingRestorer(2), NotingSink(), in_flight=in_flight)
 
 
 def test_damage_is_reported(tmp_path: Path) -> None:
@@ -283,7 +216,7 @@ def test_interrupt_while_waiting_for_the_writer_leaves_nothing_running(
     monkeypatch.setattr(threading.Thread, "join", interrupted_join)
     sink = StuckSink()
     with pytest.raises(KeyboardInterrupt):
-        run_stream(_synth(1), RepeatingRestorer(), sink)
+        run_stream(synth(1), RepeatingRestorer(), sink)
     assert not _threads()
     assert sink.closed == [False]
 

@@ -1,0 +1,104 @@
+"""What `crispstream run --config` shows of its cameras: a table while they run, one at the end."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from crispstream.runtime.stream.cameras import CameraReport, CamerasReport, CameraState
+    from crispstream.runtime.stream.ledger import Snapshot
+
+_COLOURS = {"live": "green", "stalled": "yellow", "lost": "red", "failed": "red"}
+
+
+def live_table(states: "Mapping[str, CameraState]", note: str = "") -> "Table":
+    """Return a line for each camera as it is now; the note stands below."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(caption=note or None, caption_justify="left")
+    table.add_column("camera")
+    table.add_column("state", min_width=len("connecting"))
+    for heading in ("frames/s", "p95 ms", "dropped"):
+        table.add_column(heading, justify="right", min_width=len(heading))
+    table.add_column("rung or reason", no_wrap=True, overflow="ellipsis")
+    for state in states.values():
+        shown = Text(state.state, style=_COLOURS.get(state.state, ""))
+        books = state.snapshot
+        figures = ("", "", "") if books is None else _figures(books)
+        reason = state.why or ("" if books is None else books.rung)
+        table.add_row(Text(state.name), shown, *figures, Text(reason))
+    return table
+
+
+def _figures(books: "Snapshot") -> tuple[str, str, str]:
+    rate, p95_ms = f"{books.frames_per_second:.1f}", f"{books.p95_ms:.0f}"
+    return rate, p95_ms, str(sum(books.dropped.values()))
+
+
+def end_table(report: "CamerasReport") -> "Table":
+    """Return a line for each camera with what it came to."""
+    from rich.table import Table
+    from rich.text import Text
+
+    with_budget = any(camera.camera.budget_ms is not None for camera in report.cameras.values())
+    number, seconds = len(report.cameras), report.elapsed_seconds
+    title = f"{number} cameras in {seconds:.1f} s; p50 and p95 of capture to restored, ms"
+    table = Table(title=title, title_justify="left")
+    table.add_column("camera")
+    table.add_column("model", no_wrap=True)
+    late = ("late",) if with_budget else ()
+    for heading in ("frames", "frames/s", "p50", "p95", *late, "dropped"):
+        table.add_column(heading, justify="right")
+    for camera in report.cameras.values():
+        broken = camera.error is not None
+        what = Text("failed", style="red") if broken else Text(camera.rung)
+        table.add_row(Text(camera.name), what, *_totals(camera, with_budget=with_budget))
+    return table
+
+
+def _totals(camera: "CameraReport", *, with_budget: bool) -> Iterator[str]:
+    """Give frames, frames/s, p50, p95, late and dropped; nothing without any frame."""
+    books, stream = camera.snapshot, camera.stream
+    if books is None:
+        return
+    rate = books.restored / books.seconds if stream is None else stream.frames_per_second
+    yield str(books.restored)
+    yield f"{rate:.1f}"
+    yield f"{books.p50_ms:.1f}"
+    yield f"{books.p95_ms:.1f}"
+    if with_budget:
+        yield "" if books.budget_ms is None else str(books.late)
+    yield str(sum(books.dropped.values()))
+
+
+def end_lines(report: "CamerasReport") -> Iterator[str]:
+    """Give what the table has no room for: causes, rungs, reconnects, failed outputs."""
+    for camera in report.cameras.values():
+        for told in _told(camera):
+            yield f"{camera.name}: {told}"
+
+
+def _told(camera: "CameraReport") -> Iterator[str]:
+    books = camera.snapshot
+    if books is not None and any(books.dropped.values()):
+        causes = ", ".join(f"{cause} {count}" for cause, count in books.dropped.items() if count)
+        yield f"dropped by cause: {causes}; {books.captured} frames were captured"
+    if books is not None and books.reconnects:
+        yield f"the source came back {books.reconnects} times"
+    if camera.ladder is not None:
+        yield camera.ladder.line()
+    for sink in camera.stream.sinks if camera.stream is not None else ():
+        if sink.dropped:
+            yield f"{sink.name} left out {sink.dropped} of {sink.written + sink.dropped} frames"
+
+
+def failures(report: "CamerasReport") -> Iterator[str]:
+    """Give a sentence for each camera, or output of one, that failed."""
+    for camera in report.cameras.values():
+        if camera.error is not None:
+            yield f"camera {camera.name}: {camera.error or type(camera.error).__name__}"
+        for sink in camera.stream.sinks if camera.stream is not None else ():
+            if sink.error:
+                yield f"camera {camera.name}: {sink.error}"

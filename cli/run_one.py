@@ -1,0 +1,177 @@
+"""One stream of `crispstream run`: opened, run to its end, reported."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from crispstream.core.errors import UsageError
+from crispstream.core.sizes import Size
+from crispstream.core.uris import masked
+from crispstream.runtime.stream.sink import SinkOptions
+from crispstream.runtime.stream.source import SourceOptions
+
+from .build_progress import BuildWatch
+from .run_checks import check_one_image, check_reports
+from .run_output import SIGNALLED, finish, shown_progress, stopped_line
+from .run_restorer import Running, open_running
+from .run_signals import Caught, signals_caught
+from .warn import watch_for_drift
+
+if TYPE_CHECKING:
+    from crispstream.runtime.measure.report import RunReport
+    from crispstream.runtime.stream.source import Source
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of one stream; `run_options` has the words."""
+
+    source: str
+    sinks: tuple[str, ...]
+    source_options: SourceOptions
+    sink_options: SinkOptions
+    roi: str | None
+    model: str
+    precision: str
+    backend: str
+    cuda_graph: bool
+    tile: Size | None
+    threads: int | None
+    allow_uncertified: bool
+    policy: str
+    budget_ms: float | None
+    ladder: str
+    limit: int | None
+    seconds: float | None
+    overwrite: bool
+    report: Path | None
+    html: Path | None
+    json: bool
+
+
+def run_one(request: Request) -> None:
+    """Run a stream; the exit code says what became of it.
+
+    Raises:
+        CrispstreamError: what went wrong.
+    """
+    _check(request)
+    building = BuildWatch()
+    with signals_caught() as caught, ThreadPoolExecutor(1) as pool, ExitStack() as opened:
+        # Loading the model and opening the source take as long as each other: side by side.
+        loading = pool.submit(open_running, request, on_build=building)
+        opened.callback(_close_loaded, loading)  # also when there is no source to open
+        source = opened.enter_context(_opened_source(request))
+        for sink in request.sinks:
+            check_one_image(sink, request.source, source.info.frame_count, request.limit)
+        running = loading.result()
+        with building.shown(bar=not request.json, stop=caught.stop), _cancelled(caught, request):
+            running.make_ready(source.info)
+        summary = _streamed(request, source, running, caught)
+        why = running.restorer.why
+    finish(request, summary, why, caught.signal_number)
+
+
+def _check(request: Request) -> None:
+    """Refuse what no work should be spent on."""
+    from crispstream.runtime.stream.sink import check_distinct, check_options
+    from crispstream.runtime.stream.slot import check_policy
+
+    if request.policy != "auto":
+        check_policy(request.policy)
+    if request.policy == "deadline" and request.budget_ms is None:
+        raise UsageError("the policy deadline needs a budget; add --budget-ms, such as 33")
+    for option, value in (("--budget-ms", request.budget_ms), ("--seconds", request.seconds)):
+        if value is not None and not value > 0:
+            raise UsageError(f"{option} is {value:g}; give more than 0")
+    check_distinct(request.sinks)
+    check_options(request.sinks, request.sink_options)
+    for sink in request.sinks:
+        check_reports(request.report, request.html, request.source, sink)
+
+
+def _streamed(request: Request, source: "Source", running: Running, caught: Caught) -> "RunReport":
+    """Run the loop, and join what it counted with what it was."""
+    from crispstream.runtime.measure.report import report_from_run
+    from crispstream.runtime.stream.compose import open_sinks
+    from crispstream.runtime.stream.ledger import Ledger
+    from crispstream.runtime.stream.loop import run_stream
+
+    restorer, budget_ms = running.restorer, request.budget_ms
+    ledger = Ledger(source.health, budget_ms=budget_ms)
+    sinks = open_sinks(
+        request.sinks,
+        source.info,
+        source=request.source,
+        overwrite=request.overwrite,
+        options=request.sink_options,
+        ledger=ledger,
+    )
+    drift = watch_for_drift(running.best)
+    with shown_progress(source.info, request.limit, ledger, shown=not request.json) as tick:
+        figures = run_stream(
+            source,
+            restorer,
+            sinks,
+            policy=running.policy,
+            budget_ms=budget_ms,
+            ledger=ledger,
+            limit=request.limit,
+            seconds=request.seconds,
+            on_frame=tick,
+            stop=caught.stop,
+            in_flight=running.in_flight,
+            watch=drift,
+            is_cut=running.is_cut,
+            on_outcome=running.on_outcome,
+            output_size=request.sink_options.size,
+        )
+    return report_from_run(
+        figures,
+        source=request.source,
+        sink=", ".join(masked(sink) for sink in request.sinks),
+        model=running.best.name,
+        precision=running.best.precision,
+        backend=running.best.backend_name,
+        drift=None if drift is None else drift.drift(),
+        budget_ms=budget_ms,
+        ladder=running.use(),
+    )
+
+
+def _close_loaded(loading: "Future[Running]") -> None:
+    """Close the restorer once it is loaded, if it could be."""
+    if loading.exception() is None:
+        loading.result().close()
+
+
+@contextmanager
+def _opened_source(request: Request) -> Iterator["Source"]:
+    from crispstream.runtime.stream.source import open_source
+
+    source = open_source(request.source, options=request.source_options)
+    try:
+        if request.roi is not None:
+            from crispstream.runtime.stream.sources.roi import RoiSource, parse_roi
+
+            source = RoiSource(source, parse_roi(request.roi))
+        yield source
+    finally:
+        source.close()
+
+
+@contextmanager
+def _cancelled(caught: Caught, request: Request) -> Iterator[None]:
+    """Leave in peace when a signal cancels the building of an engine."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not caught.signal_number:
+            raise
+        typer.echo(stopped_line(caught.signal_number, 0, request.sinks), err=True)
+        raise typer.Exit(SIGNALLED + caught.signal_number) from None

@@ -1,0 +1,261 @@
+"""One camera of several: its thread, from opening the source to the report, or to the error."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from crispstream.core.clock import Clock
+from crispstream.core.errors import CrispstreamError, SourceError
+from crispstream.core.pixels import Bytes
+from crispstream.core.uris import masked
+from crispstream.runtime.frame import StreamInfo
+from crispstream.runtime.restorer import Restorer
+
+from .camera import Camera
+from .compose import open_input, open_sinks, policy_for, wait_for_source
+from .drift import Departure, Drift, DriftWatch, drift_watch
+from .ladder import Ladder, LadderUse
+from .ledger import Ledger, Snapshot
+from .loop import run_stream
+from .outcome import StreamReport
+from .sink import Sink
+from .source import Source
+from .turns import SharedRestorer, Turns
+
+_log = logging.getLogger("crispstream.stream")
+
+
+@dataclass(frozen=True)
+class CameraState:
+    """How a camera is at one moment."""
+
+    name: str
+    state: str
+    """One of `health.STATES`, or `failed`."""
+    snapshot: Snapshot | None = None
+    """Its books; None until it has given a picture."""
+    why: str = ""
+    """Why it failed, or why it does not answer yet; never with a password."""
+
+
+@dataclass(frozen=True)
+class CameraReport:
+    """What became of a camera."""
+
+    camera: Camera
+    source: str
+    """Its address, without credentials."""
+    model: str
+    """Of the only or the best rung; so are precision and backend."""
+    precision: str
+    backend: str
+    rung: str
+    """Of the only or the best rung, as the books name it."""
+    policy: str
+    """Which `auto` has become; `auto` where the source never answered."""
+    stream: StreamReport | None = None
+    """None if it failed."""
+    snapshot: Snapshot | None = None
+    """Its books at the end; None if it never gave a picture."""
+    turn_waits: Mapping[str, float] = field(default_factory=dict)
+    """How long frames waited for the engine: count, mean_ms, p50_ms, p95_ms, p99_ms, max_ms."""
+    ladder: LadderUse | None = None
+    drift: Drift | None = None
+    error: BaseException | None = None
+    """What ended it before its time."""
+
+    @property
+    def name(self) -> str:
+        """The camera's."""
+        return self.camera.name
+
+    @property
+    def failed(self) -> bool:
+        """Whether it, or one of its outputs, broke."""
+        lost = any(sink.error for sink in self.stream.sinks) if self.stream else False
+        return self.error is not None or lost
+
+
+class CameraRun:
+    """A camera's thread; `start` it, `halt` it, `join` it, and then ask for the `report`."""
+
+    def __init__(
+        self, camera: Camera, models: Sequence[Restorer], turns: Turns, *, clock: Clock
+    ) -> None:
+        """Share models with other cameras, best first, and places at the engine.
+
+        Both stay the caller's. More than one model makes a ladder.
+        """
+        self.camera = camera
+        self._models = models
+        self._turns = turns
+        self._clock = clock
+        self._halted = threading.Event()
+        self._thread = threading.Thread(target=self._guarded, name=camera.name, daemon=True)
+        self._source_name = _shown(camera.source)
+        self._policy = camera.policy
+        self._why = ""
+        self._ledger: Ledger | None = None
+        self._shared: SharedRestorer | None = None
+        self._ladder: Ladder | None = None
+        self._watch: DriftWatch | None = None
+        self._stream: StreamReport | None = None
+        self._error: BaseException | None = None
+
+    def start(self) -> None:
+        """Let it begin."""
+        self._thread.start()
+
+    def halt(self) -> None:
+        """Tell it to finish its outputs and end."""
+        self._halted.set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread works."""
+        return self._thread.is_alive()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end, at most so long."""
+        if self._thread.ident is not None:
+            self._thread.join(max(0.0, seconds))
+
+    def leave_behind(self) -> None:
+        """Count it as failed, since it did not end."""
+        self._error = CrispstreamError(
+            "it did not end when it was told to, and was left behind; see what its source or its "
+            "outputs wait for"
+        )
+
+    def state(self) -> CameraState:
+        """Return how it is now."""
+        ledger, error = self._ledger, self._error
+        snapshot = None if ledger is None else ledger.snapshot()
+        if error is not None:
+            return CameraState(self.camera.name, "failed", snapshot, str(error))
+        if snapshot is None:
+            return CameraState(self.camera.name, "connecting", None, self._why)
+        state = "ended" if self._stream is not None else snapshot.state
+        return CameraState(self.camera.name, state, snapshot)
+
+    def report(self) -> CameraReport:
+        """Return what became of it."""
+        best = self._models[0]
+        return CameraReport(
+            camera=self.camera,
+            source=self._source_name,
+            model=best.name,
+            precision=best.precision,
+            backend=best.backend_name,
+            rung=best.rung,
+            policy=self._policy,
+            stream=self._stream,
+            snapshot=None if self._ledger is None else self._ledger.snapshot(),
+            turn_waits={} if self._shared is None else self._shared.waits.summary()["turn"],
+            ladder=None if self._ladder is None else self._ladder.use(),
+            drift=None if self._watch is None else self._watch.drift(),
+            error=self._error,
+        )
+
+    def _guarded(self) -> None:
+        """Keep the error: it is the other cameras' no concern."""
+        try:
+            self._run()
+        except KeyboardInterrupt:  # how the building of an engine is cancelled
+            self._error = CrispstreamError("it was told to end before its engine was built")
+        except BaseException as error:  # noqa: BLE001 - told in the report
+            self._error = error
+            known = isinstance(error, CrispstreamError | OSError)
+            _log.error("camera %s: %s", self.camera.name, error, exc_info=not known)
+
+    def _run(self) -> None:
+        camera = self.camera
+        with ExitStack() as opened:
+            source = wait_for_source(camera.source, self._open_source, self._halted, self._waiting)
+            opened.callback(source.close)
+            self._source_name = source.health.name
+            self._policy = policy_for(camera.policy, source.info, camera.budget_ms)
+            restorer = self._restorer(source.info)
+            opened.callback(restorer.close)
+            shared = self._shared = SharedRestorer(restorer, self._turns, clock=self._clock)
+            opened.callback(shared.let_go)
+            shared.reserve(source.info.width, source.info.height)
+            ledger = Ledger(source.health, budget_ms=camera.budget_ms, clock=self._clock)
+            sinks = self._open_sinks(source.info, ledger)
+            self._ledger = ledger
+            self._stream = run_stream(
+                source,
+                shared,
+                sinks,
+                policy=self._policy,
+                budget_ms=camera.budget_ms,
+                ledger=ledger,
+                clock=self._clock,
+                stop=self._halted,
+                limit=camera.limit,
+                watch=self._watch,
+                is_cut=_cut_detector() if restorer.recurrent else None,
+                on_outcome=None if self._ladder is None else self._ladder.observe,
+                output_size=camera.sink_options.size,
+            )
+
+    def _open_source(self) -> Source:
+        camera = self.camera
+        return open_input(camera.source, self._clock, options=camera.source_options, roi=camera.roi)
+
+    def _open_sinks(self, info: StreamInfo, ledger: Ledger) -> dict[str, Sink]:
+        camera = self.camera
+        return open_sinks(
+            camera.sinks,
+            info,
+            source=camera.source,
+            overwrite=camera.overwrite,
+            options=camera.sink_options,
+            ledger=ledger,
+        )
+
+    def _waiting(self, error: SourceError) -> None:
+        if str(error) != self._why:
+            self._why = str(error)
+            _log.warning("camera %s is tried again: %s", self.camera.name, error)
+
+    def _restorer(self, info: StreamInfo) -> Restorer | Ladder:
+        """Return what restores this camera's frames alone, with the weights of all."""
+        if not self.camera.has_ladder:
+            (model,) = self._models
+            self._watch = drift_watch(model.precision, model.input_statistics, self._drifted)
+            return model.twin()
+        with ExitStack() as opened:
+            rungs = [opened.enter_context(model.twin()) for model in self._models]
+            ladder = self._ladder = Ladder(rungs, self.camera.budget_ms or 0.0, clock=self._clock)
+            opened.pop_all()
+        if info.live and info.frame_rate is not None:
+            ladder.keep_up_with(float(info.frame_rate))
+        return ladder
+
+    def _drifted(self, departures: Sequence[Departure]) -> None:
+        figures = ", ".join(left.figure for left in departures)
+        _log.warning(
+            "camera %s has left what %s was calibrated for (%s); collect frames of it and "
+            "calibrate again: crispstream data collect SOURCE -o set/",
+            self.camera.name,
+            self._models[0].name,
+            figures,
+        )
+
+
+def _shown(uri: str) -> str:
+    """Return a source's address without credentials, as its `health` names it once it is open."""
+    if not uri.startswith("gst:"):
+        return masked(uri)
+    from .sources.gst_child import without_secrets
+
+    return f"gst:{without_secrets(uri.removeprefix('gst:'))}"
+
+
+def _cut_detector() -> Callable[[Bytes], bool]:
+    from .cut import CutDetector  # few networks are recurrent
+
+    return CutDetector()

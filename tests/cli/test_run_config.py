@@ -1,0 +1,204 @@
+"""`crispstream run --config`: a line for each camera, a report for machines, and clean ends."""
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from crispstream.cli import main as command_line
+from crispstream.cli import run_config as command
+from crispstream.cli.run_config_text import live_table
+from crispstream.core.errors import SourceError
+from crispstream.runtime.stream import compose
+from crispstream.runtime.stream.cameras import CameraState, States
+from crispstream.runtime.stream.config import load_config
+from crispstream.runtime.stream.health import Health
+from crispstream.runtime.stream.ledger import Ledger
+from crispstream.runtime.stream.source import open_source
+from tests.helpers.cameras import FILE, LIVE, camera, restored
+
+EXAMPLE = Path(__file__).parents[2] / "examples/cameras.toml"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "cameras.toml"
+    path.write_text(f"model = 'bicubic'\n{text}")
+    return path
+
+
+def run(path: Path, *words: str) -> int:
+    return command_line.main(["run", "--config", str(path), *words])
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    (line,) = capsys.readouterr().out.splitlines()
+    return dict(json.loads(line))
+
+
+def test_the_table_has_a_line_for_each_camera(tmp_path: Path, capsys) -> None:
+    path = written(tmp_path, camera("door", FILE) + camera("yard", FILE.replace("12", "7")))
+    assert run(path) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "2 cameras in" in said.out
+    lines = {words[1]: words for words in map(str.split, said.out.splitlines()) if len(words) > 3}
+    assert lines["door"][3:6:2] == ["bicubic", "12"]
+    assert lines["yard"][3:6:2] == ["bicubic", "7"]
+
+
+def test_the_report_has_every_camera_by_name(tmp_path: Path, capsys) -> None:
+    path = written(tmp_path, camera("door", FILE) + camera("'back yard'", "none.mp4"))
+    assert run(path, "--json", "--report", str(tmp_path / "report.json")) == 1
+    content = one_line(capsys)
+    assert content == json.loads((tmp_path / "report.json").read_text())
+    assert content["schema"] == command.SCHEMA
+    assert content["config"] == str(path)
+    assert content["host"]["cores"] > 0
+    assert (content["failed"], content["stopped"]) == (True, False)
+    door, yard = content["cameras"]["door"], content["cameras"]["back yard"]
+    assert set(door) == set(yard)
+    assert (door["sinks"], door["policy"], door["failed"]) == (["null://"], "all", False)
+    assert door["run"]["frames"] == door["books"]["restored"] == door["turn_waits"]["count"] == 12
+    assert "total" in door["run"]["stages"]
+    assert "cpu_seconds" not in door["run"]
+    assert (yard["run"], yard["books"], yard["failed"]) == (None, None, True)
+    assert "there is no file or folder" in yard["error"]
+
+
+def test_a_camera_that_failed_is_told_without_its_password(tmp_path, monkeypatch, capsys) -> None:
+    def refuse(uri: str, *arguments, **options):
+        if uri.startswith("rtsp"):
+            raise SourceError("'rtsp://***@127.0.0.1:9/x' refused; check user and password")
+        return open_source(uri, *arguments, **options)
+
+    monkeypatch.setattr(compose, "open_source", refuse)
+    uri = "rtsp://me:secret@127.0.0.1:9/x"
+    path = written(tmp_path, camera("door", uri) + camera("yard", FILE))
+    report = tmp_path / "report.json"
+    assert run(path, "--seconds", "0.3", "--report", str(report)) == 1
+    said = capsys.readouterr()
+    assert "error: camera door: 'rtsp://***@127.0.0.1:9/x' refused" in said.err
+    assert "secret" not in said.out + said.err + report.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("polcy = 'all'\n" + camera("a", FILE), 2), ("[camera.a\n", 2)]
+)
+def test_a_fault_in_the_file_is_bad_usage(tmp_path: Path, capsys, text: str, line: int) -> None:
+    assert run(written(tmp_path, text)) == 2
+    assert f"cameras.toml:{line}: " in capsys.readouterr().err
+
+
+def test_a_time_that_is_none_is_bad_usage(tmp_path: Path, capsys) -> None:
+    assert run(written(tmp_path, camera("a", FILE)), "--seconds", "0") == 2
+    assert "--seconds is 0" in capsys.readouterr().err
+
+
+def test_a_report_does_not_destroy_an_output(tmp_path: Path, capsys) -> None:
+    path = written(tmp_path, camera("a", FILE, "a.mp4"))
+    assert run(path, "--report", str(tmp_path / "a.mp4")) == 2
+    assert "is the output of this run" in capsys.readouterr().err
+    assert run(path, "--report", str(path)) == 2
+    assert path.read_text().startswith("model")
+
+
+def test_a_signal_finishes_all_outputs(tmp_path: Path, capsys, monkeypatch) -> None:
+    signals = [signal.SIGTERM]
+
+    @contextmanager
+    def shown(_building: object, *, shown: bool) -> Iterator[Callable[[States], None]]:
+        def show(states: States) -> None:
+            if signals and min(restored(states, name) for name in states) > 3:
+                signal.raise_signal(signals.pop())
+
+        yield show
+
+    monkeypatch.setattr(command, "_shown", shown)
+    path = written(tmp_path, camera("a", LIVE, "a.mp4") + camera("b", LIVE, "b.mp4"))
+    assert run(path) == 128 + signal.SIGTERM
+    said = capsys.readouterr()
+    assert "stopped by SIGTERM" in said.err
+    assert "2 cameras in" in said.out
+    for name in ("a.mp4", "b.mp4"):
+        assert sum(1 for _ in open_source(str(tmp_path / name))) > 3
+
+
+def test_building_an_engine_is_shown_and_cancelled() -> None:
+    stop = threading.Event()
+    building = command._Building(stop)
+    building("Building", 3, 9)
+    assert building.note == "building an engine: Building 3 of 9"
+    building("Building", 9, 9)
+    assert building.note == ""
+    stop.set()
+    with pytest.raises(KeyboardInterrupt):
+        building("Building", 0, 9)
+
+
+def test_the_live_table_says_how_each_camera_is() -> None:
+    ledger = Ledger(Health("door"))
+    ledger.health.enter("live")
+    ledger.capture()
+    ledger.restore(7_000_000, "edge-n int8-cpu")
+    ledger.drop("slot", 3)
+    states = {
+        "door": CameraState("door", "live", ledger.snapshot()),
+        "yard": CameraState("yard", "connecting", None, "nothing answers [red]there[/red]"),
+    }
+    console = Console(file=io.StringIO(), width=80)
+    console.print(live_table(states, "building an engine"))
+    door, yard = (line for line in console.file.getvalue().splitlines() if "│" in line)
+    assert [word for word in door.split() if word != "│"][:2] == ["door", "live"]
+    assert [word for word in door.split() if word != "│"][3:] == ["7", "3", "edge-n", "int8-cpu"]
+    assert "connecting" in yard
+    assert "nothing answers [red]there" in yard
+    assert "building an engine" in console.file.getvalue()
+
+
+def test_nothing_is_drawn_where_there_is_no_terminal(tmp_path: Path, capsys) -> None:
+    run(written(tmp_path, camera("a", LIVE)), "--seconds", "0.4")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_the_example_runs_as_it_is(tmp_path: Path) -> None:
+    """In a process of its own: its cameras import what they need at the same time."""
+    text = EXAMPLE.read_text().replace("preview://127.0.0.1:8080", "preview://127.0.0.1:0")
+    (tmp_path / "media").symlink_to(EXAMPLE.parent / "media")
+    (tmp_path / "cameras.toml").write_text(text)
+    words = [sys.executable, "-m", "crispstream.cli.main", "run", "--config", "cameras.toml"]
+    done = subprocess.run(
+        [*words, "--seconds", "3", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["cameras"]
+    assert list(found) == ["door", "yard", "clip"]
+    assert all(each["run"]["frames"] > 0 for each in found.values())
+    assert found["clip"]["run"]["frames"] == 30
+    assert found["yard"]["run"]["ladder"] is not None
+
+
+def test_what_the_example_has_in_comments_is_right_too(tmp_path: Path) -> None:
+    begun = False
+    lines = []
+    for line in EXAMPLE.read_text().splitlines():
+        begun = begun or line.startswith("# [camera.")
+        wanted = begun and line.startswith("# ") and ("=" in line or "[camera." in line)
+        lines.append(line.removeprefix("# ") if wanted else line)
+    (tmp_path / "cameras.toml").write_text("\n".join(lines))
+    config = load_config(tmp_path / "cameras.toml", {"GATE_PASSWORD": "p@ss"})
+    assert [each.name for each in config.cameras] == ["door", "yard", "clip", "gate", "bench"]
+    assert config.cameras[3].source == "rtsp://admin:p%40ss@192.168.1.20:554/stream1"
