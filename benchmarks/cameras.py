@@ -23,14 +23,14 @@ from crispstream.core.errors import SourceError
 from crispstream.runtime.frame import Frame, StreamInfo
 from crispstream.runtime.latency import Histogram
 from crispstream.runtime.restorer import Restorer
-from crispstream.runtime.stream.cameras import run_cameras
-from crispstream.runtime.stream.config import load_config
+from crispstream.runtime.stream.cameras.cameras import run_cameras
+from crispstream.runtime.stream.cameras.config import load_config
+from crispstream.runtime.stream.cameras.turns import SharedRestorer, Turns
 from crispstream.runtime.stream.health import Health
 from crispstream.runtime.stream.ledger import Ledger
 from crispstream.runtime.stream.loop import run_stream
 from crispstream.runtime.stream.sinks.null import NullSink
 from crispstream.runtime.stream.source import open_source
-from crispstream.runtime.stream.turns import SharedRestorer, Turns
 
 WIDTH, HEIGHT = 320, 180
 CAMERAS = 4

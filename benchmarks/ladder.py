@@ -18,10 +18,10 @@ from typing import Any
 from common import Limit, arguments, median_and_range, publish, result
 
 from crispstream.core.machine import usable_cores
-from crispstream.runtime.stream.ladder import Ladder
+from crispstream.runtime.stream.ladder.ladder import Ladder
+from crispstream.runtime.stream.ladder.rungs import open_ladder
 from crispstream.runtime.stream.loop import run_stream
 from crispstream.runtime.stream.outcome import StreamReport
-from crispstream.runtime.stream.rungs import open_ladder
 from crispstream.runtime.stream.sinks.null import NullSink
 from crispstream.runtime.stream.source import open_source
 

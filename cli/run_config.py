@@ -23,8 +23,8 @@ from .run_signals import signals_caught
 from .warn import say
 
 if TYPE_CHECKING:
-    from crispstream.runtime.stream.camera import CamerasConfig
-    from crispstream.runtime.stream.cameras import CameraReport, CamerasReport, States
+    from crispstream.runtime.stream.cameras.camera import CamerasConfig
+    from crispstream.runtime.stream.cameras.cameras import CameraReport, CamerasReport, States
 
 SCHEMA = 1
 """Version of the report. Raised when a key changes its name or meaning, not when one is added."""
@@ -48,8 +48,8 @@ def run_config(path: Path, *, seconds: float | None, report: Path | None, json: 
         SinkError: if the report cannot be written.
         typer.Exit: with 1 if a camera failed, or 128 and the number of a signal.
     """
-    from crispstream.runtime.stream.cameras import run_cameras
-    from crispstream.runtime.stream.config import load_config
+    from crispstream.runtime.stream.cameras.cameras import run_cameras
+    from crispstream.runtime.stream.cameras.config import load_config
 
     if seconds is not None and not seconds > 0:
         raise UsageError(f"--seconds is {seconds:g}; give more than 0")

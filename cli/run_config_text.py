@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from crispstream.runtime.stream.cameras import CameraReport, CamerasReport, CameraState
+    from crispstream.runtime.stream.cameras.cameras import CameraReport, CamerasReport, CameraState
     from crispstream.runtime.stream.ledger import Snapshot
 
 _COLOURS = {"live": "green", "stalled": "yellow", "lost": "red", "failed": "red"}

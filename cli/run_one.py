@@ -12,8 +12,6 @@ import typer
 from crispstream.core.errors import UsageError
 from crispstream.core.sizes import Size
 from crispstream.core.uris import masked
-from crispstream.runtime.stream.sink import SinkOptions
-from crispstream.runtime.stream.source import SourceOptions
 
 from .build_progress import BuildWatch
 from .run_checks import check_one_image, check_reports
@@ -24,7 +22,8 @@ from .warn import watch_for_drift
 
 if TYPE_CHECKING:
     from crispstream.runtime.measure.report import RunReport
-    from crispstream.runtime.stream.source import Source
+    from crispstream.runtime.stream.sink import SinkOptions
+    from crispstream.runtime.stream.source import Source, SourceOptions
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,8 @@ class Request:
 
     source: str
     sinks: tuple[str, ...]
-    source_options: SourceOptions
-    sink_options: SinkOptions
+    source_options: "SourceOptions"
+    sink_options: "SinkOptions"
     roi: str | None
     model: str
     precision: str
@@ -133,7 +132,7 @@ def _streamed(request: Request, source: "Source", running: Running, caught: Caug
         )
     return report_from_run(
         figures,
-        source=request.source,
+        source=source.health.name,
         sink=", ".join(masked(sink) for sink in request.sinks),
         model=running.best.name,
         precision=running.best.precision,
@@ -152,14 +151,10 @@ def _close_loaded(loading: "Future[Running]") -> None:
 
 @contextmanager
 def _opened_source(request: Request) -> Iterator["Source"]:
-    from crispstream.runtime.stream.source import open_source
+    from crispstream.runtime.stream.compose import open_input
 
-    source = open_source(request.source, options=request.source_options)
+    source = open_input(request.source, options=request.source_options, roi=request.roi)
     try:
-        if request.roi is not None:
-            from crispstream.runtime.stream.sources.roi import RoiSource, parse_roi
-
-            source = RoiSource(source, parse_roi(request.roi))
         yield source
     finally:
         source.close()

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from crispstream.runtime.engine.building.monitor import Progress
     from crispstream.runtime.frame import StreamInfo
     from crispstream.runtime.restorer import Restorer
-    from crispstream.runtime.stream.ladder import Ladder
-    from crispstream.runtime.stream.ladder_use import LadderUse
+    from crispstream.runtime.stream.ladder.ladder import Ladder
+    from crispstream.runtime.stream.ladder.use import LadderUse
 
     from .run_one import Request
 
@@ -111,7 +111,7 @@ def open_running(request: "Request", *, on_build: "Progress") -> Running:
 
 
 def _open_ladder(request: "Request", budget_ms: float, on_build: "Progress") -> Running:
-    from crispstream.runtime.stream.rungs import open_ladder
+    from crispstream.runtime.stream.ladder.rungs import open_ladder
 
     ladder = open_ladder(
         request.ladder,

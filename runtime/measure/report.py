@@ -23,7 +23,7 @@ from .host import Host, host_facts
 
 if TYPE_CHECKING:
     from crispstream.runtime.stream.drift import Drift
-    from crispstream.runtime.stream.ladder import LadderUse
+    from crispstream.runtime.stream.ladder.ladder import LadderUse
 
 SCHEMA = 1
 """Version of report.json. Raised when a key changes its name or meaning, not when one is added."""

@@ -32,8 +32,6 @@ class SourceOptions:
     """Frames per second to ask a camera for, or to read images at."""
     decoder: str = "auto"
     """One of `DECODERS`."""
-    patient: bool = False
-    """Whether a live source that does not answer at first is tried again, like a lost one."""
 
     def __post_init__(self) -> None:
         """Refuse what no source could do."""
@@ -161,7 +159,7 @@ def _open_camera(device: str, uri: str, clock: Clock, options: SourceOptions) ->
     from .sources.v4l2 import camera_feed
 
     opened = camera_feed(device, options.size, options.frame_rate)
-    return ReconnectingSource(opened, device, clock, patient=options.patient)
+    return ReconnectingSource(opened, device, clock)
 
 
 def _open_csi(number: str, uri: str, clock: Clock, options: SourceOptions) -> Source:
@@ -170,17 +168,16 @@ def _open_csi(number: str, uri: str, clock: Clock, options: SourceOptions) -> So
     from .sources.gstreamer import csi_pipeline, pipeline_feed
 
     opened = pipeline_feed(csi_pipeline(number, options.size, options.frame_rate))
-    return ReconnectingSource(opened, uri, clock, patient=options.patient)
+    return ReconnectingSource(opened, uri, clock)
 
 
 def _open_pipeline(pipeline: str, uri: str, clock: Clock, options: SourceOptions) -> Source:
     _refuse(uri, options, size=_IN_PIPELINE, frame_rate=_IN_PIPELINE, decoder=_IN_PIPELINE)
     from .live.reconnect import ReconnectingSource
-    from .sources.gst_child import without_secrets
     from .sources.gstreamer import pipeline_feed
 
-    name = f"gst:{without_secrets(pipeline)}"
-    return ReconnectingSource(pipeline_feed(pipeline), name, clock, patient=options.patient)
+    name = masked(f"gst:{pipeline}")
+    return ReconnectingSource(pipeline_feed(pipeline), name, clock)
 
 
 def _open_address(_: str, uri: str, clock: Clock, options: SourceOptions) -> Source:
@@ -189,7 +186,7 @@ def _open_address(_: str, uri: str, clock: Clock, options: SourceOptions) -> Sou
     from .sources.network import network_feed
 
     opened = network_feed(uri, options.decoder)
-    return ReconnectingSource(opened, masked(uri), clock, patient=options.patient)
+    return ReconnectingSource(opened, masked(uri), clock)
 
 
 _AS_STORED = "gives pictures of the size that they were stored with"

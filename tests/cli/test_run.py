@@ -141,7 +141,7 @@ def test_restorer_is_closed_when_the_source_fails_first(monkeypatch: pytest.Monk
         close(restorer)
 
     monkeypatch.setattr(run_one, "open_running", slowly)
-    monkeypatch.setattr("crispstream.runtime.stream.source.open_source", fail)
+    monkeypatch.setattr("crispstream.runtime.stream.compose.open_source", fail)
     monkeypatch.setattr(Restorer, "close", noted)
     assert _run("synth://pattern", "null://") == 2
     assert closed == ["bicubic"]

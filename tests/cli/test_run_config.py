@@ -19,8 +19,8 @@ from crispstream.cli import run_config as command
 from crispstream.cli.run_config_text import live_table
 from crispstream.core.errors import SourceError
 from crispstream.runtime.stream import compose
-from crispstream.runtime.stream.cameras import CameraState, States
-from crispstream.runtime.stream.config import load_config
+from crispstream.runtime.stream.cameras.cameras import CameraState, States
+from crispstream.runtime.stream.cameras.config import load_config
 from crispstream.runtime.stream.health import Health
 from crispstream.runtime.stream.ledger import Ledger
 from crispstream.runtime.stream.source import open_source

@@ -5,9 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from crispstream.runtime.stream.camera import CamerasConfig
-from crispstream.runtime.stream.cameras import CamerasReport, CameraState, States, run_cameras
-from crispstream.runtime.stream.config import load_config
+from crispstream.runtime.stream.cameras.camera import CamerasConfig
+from crispstream.runtime.stream.cameras.cameras import (
+    CamerasReport,
+    CameraState,
+    States,
+    run_cameras,
+)
+from crispstream.runtime.stream.cameras.config import load_config
 
 FILE = "synth://pattern?size=32x16&frames=12"
 LIVE = "synth://pattern?size=32x16&frames=1000000&fps=50&live=1"

@@ -41,7 +41,6 @@ class ReconnectingSource:
         name: str,
         clock: Clock = monotonic_ns,
         *,
-        patient: bool = False,
         backoff: Backoff | None = None,
         stop: threading.Event | None = None,
     ) -> None:
@@ -51,12 +50,11 @@ class ReconnectingSource:
             open_feed: opens a new feed each time it is called.
             name: of the source in log and errors, without credentials.
             clock: stamps frames and events, and tells how long nothing happened.
-            patient: try again, for ever, where the first feed fails.
             backoff: the waits between two tries.
             stop: what `stop()` sets; give one to end the wait in here too.
 
         Raises:
-            SourceError: if the first feed fails (unless `patient`), or `stop` was set.
+            SourceError: if the first feed fails, or `stop` was set.
             UsageError: if opening is misused; what worked once is tried again whatever it says.
         """
         self.health = Health(name, clock)
@@ -74,7 +72,7 @@ class ReconnectingSource:
         self._fresh = False
         self._shape: tuple[int, ...] = ()
         try:
-            self._info = self._begin(patient)
+            self._info = self._begin()
         except BaseException:
             self.close()
             raise
@@ -114,16 +112,10 @@ class ReconnectingSource:
         self._close_feed()
         self.health.enter("ended")
 
-    def _begin(self, patient: bool) -> StreamInfo:
+    def _begin(self) -> StreamInfo:
         """Open until there is a picture, and return its facts."""
         while not self._stop.is_set():
-            try:
-                taken = self._first_picture()
-            except SourceError as error:
-                if not patient:
-                    raise
-                self._lose(str(error))
-                continue
+            taken = self._first_picture()
             if taken is not None and self._feed is not None:
                 self._drain = Drain(self._feed, *taken, self._clock)
                 return _facts(self._feed, taken[0])

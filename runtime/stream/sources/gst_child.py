@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from crispstream.core.errors import SourceError, UsageError
-from crispstream.core.uris import masked
+from crispstream.core.uris import without_secrets
 from crispstream.runtime.stream.live.feed import LONGEST_READ_SECONDS, Picture
 
 from .gdp import BUFFER, CAPS, FORMATS, HEADER_BYTES, Header, planes_of, read_caps, read_header
@@ -30,15 +30,6 @@ _CLOSE_SECONDS = 1.0
 _LOG_BYTES = 8192
 _PIPE_BYTES = 2**20  # the most that the kernel gives without privileges; a picture fits into few
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of linux/fcntl.h, which Python 3.10's fcntl has no name for
-
-
-def without_secrets(text: str) -> str:
-    """Return a pipeline, or what it says, without users and passwords.
-
-    >>> without_secrets("rtspsrc location=rtsp://ann:secret@host/a user-pw=secret ! fakesink")
-    'rtspsrc location=rtsp://***@host/a user-pw=*** ! fakesink'
-    """
-    return masked(re.sub(r"\b(user-(?:id|pw)|proxy-(?:id|pw)|password)=\S+", r"\1=***", text))
 
 
 class ChildFeed:

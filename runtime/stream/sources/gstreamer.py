@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 
 from crispstream.core.errors import SourceError, UsageError
+from crispstream.core.uris import without_secrets
 from crispstream.runtime.frame import RGB
 from crispstream.runtime.stream.live.feed import LONGEST_READ_SECONDS, Feed, OpenFeed, Picture
 
-from .gst_child import PROGRAM, ChildFeed, without_secrets
+from .gst_child import PROGRAM, ChildFeed
 
 _OPEN_SECONDS = 5.0
 _OPENCV_SINK = "videoconvert ! video/x-raw,format=BGR ! appsink sync=false max-buffers=2"

@@ -40,14 +40,21 @@ def test_events_tell_when_and_why():
     assert health.events == (Event(1.5, "lost", "connection refused"),)
 
 
-def test_each_change_is_logged_once(caplog):
+def test_trouble_and_its_end_are_logged_once(caplog):
     caplog.set_level(logging.INFO, "crispstream")
-    entered("live", "live", "stalled", "stalled", "live")
+    entered("live", "live", "stalled", "stalled", "live", "lost", "connecting", "live", "ended")
     assert [(record.levelno, record.message) for record in caplog.records] == [
-        (logging.INFO, f"{NAME} is live"),
         (logging.WARNING, f"{NAME} is stalled"),
-        (logging.INFO, f"{NAME} is live"),
+        (logging.INFO, f"{NAME} is live again"),
+        (logging.WARNING, f"{NAME} is lost"),
+        (logging.INFO, f"{NAME} is live again"),
     ]
+
+
+def test_a_stream_that_begins_and_ends_as_it_should_is_no_news(caplog):
+    caplog.set_level(logging.INFO, "crispstream")
+    entered("connecting", "live", "ended")
+    assert caplog.records == []
 
 
 def test_events_are_kept_in_a_bounded_number():

@@ -97,32 +97,9 @@ def test_a_feed_that_breaks_before_its_first_picture_is_an_error_too():
     assert camera.feeds[0].closed
 
 
-def test_a_patient_source_waits_for_the_first_picture():
-    camera = FakeCamera(SourceError("refused"), SourceError("refused"), [None], pictures(4))
-    source = opened(camera, patient=True)
-    assert states(source) == ["lost", "connecting"]
-    assert len(frames_of(source, 2)) == 2
-    assert source.health.reconnects == 0
-
-
-def test_a_patient_source_can_be_told_to_stop_while_it_waits():
-    stop = threading.Event()
-
-    class StopAtThird(FakeBackoff):
-        def next_seconds(self):
-            if self.asked == 2:
-                stop.set()
-            return super().next_seconds()
-
-    camera = FakeCamera(SourceError("refused"))
-    with pytest.raises(SourceError, match="told to stop"):
-        opened(camera, patient=True, stop=stop, backoff=StopAtThird())
-    assert camera.opened == 3
-
-
 def test_misuse_is_raised_at_first_and_outlived_later():
     with pytest.raises(UsageError, match="no such option"):
-        opened(FakeCamera(UsageError("no such option")), patient=True)
+        opened(FakeCamera(UsageError("no such option")))
     camera = FakeCamera(pictures(2), UsageError("no such option"), pictures(2))
     assert len(frames_of(opened(camera), 4)) == 4
 

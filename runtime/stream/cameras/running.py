@@ -12,16 +12,16 @@ from crispstream.core.pixels import Bytes
 from crispstream.core.uris import masked
 from crispstream.runtime.frame import StreamInfo
 from crispstream.runtime.restorer import Restorer
+from crispstream.runtime.stream.compose import open_input, open_sinks, policy_for, wait_for_source
+from crispstream.runtime.stream.drift import Departure, Drift, DriftWatch, drift_watch
+from crispstream.runtime.stream.ladder.ladder import Ladder, LadderUse
+from crispstream.runtime.stream.ledger import Ledger, Snapshot
+from crispstream.runtime.stream.loop import run_stream
+from crispstream.runtime.stream.outcome import StreamReport
+from crispstream.runtime.stream.sink import Sink
+from crispstream.runtime.stream.source import Source
 
 from .camera import Camera
-from .compose import open_input, open_sinks, policy_for, wait_for_source
-from .drift import Departure, Drift, DriftWatch, drift_watch
-from .ladder import Ladder, LadderUse
-from .ledger import Ledger, Snapshot
-from .loop import run_stream
-from .outcome import StreamReport
-from .sink import Sink
-from .source import Source
 from .turns import SharedRestorer, Turns
 
 _log = logging.getLogger("crispstream.stream")
@@ -94,7 +94,7 @@ class CameraRun:
         self._clock = clock
         self._halted = threading.Event()
         self._thread = threading.Thread(target=self._guarded, name=camera.name, daemon=True)
-        self._source_name = _shown(camera.source)
+        self._source_name = masked(camera.source)
         self._policy = camera.policy
         self._why = ""
         self._ledger: Ledger | None = None
@@ -246,16 +246,7 @@ class CameraRun:
         )
 
 
-def _shown(uri: str) -> str:
-    """Return a source's address without credentials, as its `health` names it once it is open."""
-    if not uri.startswith("gst:"):
-        return masked(uri)
-    from .sources.gst_child import without_secrets
-
-    return f"gst:{without_secrets(uri.removeprefix('gst:'))}"
-
-
 def _cut_detector() -> Callable[[Bytes], bool]:
-    from .cut import CutDetector  # few networks are recurrent
+    from crispstream.runtime.stream.cut import CutDetector  # few networks are recurrent
 
     return CutDetector()

@@ -10,7 +10,9 @@ import pytest
 from crispstream.core.errors import EngineError, SinkError, SourceError, UsageError
 from crispstream.runtime.frame import Frame, StreamInfo
 from crispstream.runtime.restorer import Restorer
-from crispstream.runtime.stream import camera_run, cameras, compose
+from crispstream.runtime.stream import compose
+from crispstream.runtime.stream.cameras import cameras
+from crispstream.runtime.stream.cameras import running as camera_run
 from crispstream.runtime.stream.health import Health
 from crispstream.runtime.stream.sinks.null import NullSink
 from crispstream.runtime.stream.source import Source, open_source

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from crispstream.core.sizes import Size
+from crispstream.runtime.stream.sink import DEFAULT_OPTIONS as DEFAULT_SINK_OPTIONS
+from crispstream.runtime.stream.sink import SinkOptions
+from crispstream.runtime.stream.source import SourceOptions
 
-from .config_lines import KeyPath, Lines
-from .sink import DEFAULT_OPTIONS as DEFAULT_SINK_OPTIONS
-from .sink import SinkOptions
-from .source import SourceOptions
+from .lines import KeyPath, Lines
 
 LADDER_OFF = "off"
 _DEFAULT_SOURCE_OPTIONS = SourceOptions()

@@ -18,11 +18,11 @@ from crispstream.core.clock import Clock, monotonic_ns
 from crispstream.core.errors import FrameError, UsageError
 from crispstream.core.pixels import Bytes
 from crispstream.runtime.frame import check_frame
+from crispstream.runtime.stream.restoring import FrameRestorer
 
 from .climb import Controller, Outcome, worthwhile
-from .ladder_use import LadderUse as LadderUse
-from .ladder_use import Tally
-from .restoring import FrameRestorer
+from .use import LadderUse as LadderUse
+from .use import Tally
 
 _WARM_UPS = 3
 """Frames measured of each rung, after one that is not; the shortest time counts."""
@@ -163,7 +163,7 @@ class Ladder:
         if not self._tally.begun:
             self._tally.number = self._used[self._controller.rung]
             self.rung = self._names[self._tally.number]
-        _log.info("ladder: %s", self.why)
+        _log.debug("ladder: %s", self.why)
 
     def _measured(self, width: int, height: int) -> list[int]:
         """Return each rung's service time in ns; taken in turns, so that a burst hits all."""

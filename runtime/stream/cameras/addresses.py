@@ -66,7 +66,7 @@ def refuse_unknown_source(uri: str) -> None:
     scheme = begins[0][:-1].lower() if begins else ""
     if not begins or scheme in LOCAL_SCHEMES:
         return
-    from .sources.network import SCHEMES
+    from crispstream.runtime.stream.sources.network import SCHEMES
 
     known = (*LOCAL_SCHEMES, *SCHEMES)
     if scheme not in known:

@@ -7,7 +7,7 @@ import numpy as np
 from crispstream.core.clock import FakeClock
 from crispstream.core.pixels import Bytes
 from crispstream.runtime.latency import Latencies
-from crispstream.runtime.stream.ladder import Ladder
+from crispstream.runtime.stream.ladder.ladder import Ladder
 
 MS = 1_000_000
 WIDTH, HEIGHT = 8, 4

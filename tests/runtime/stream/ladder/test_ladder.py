@@ -7,12 +7,12 @@ import pytest
 
 from crispstream.core.clock import FakeClock
 from crispstream.core.errors import FrameError, UsageError
-from crispstream.runtime.stream.ladder import Ladder
+from crispstream.runtime.stream.ladder.ladder import Ladder
 from crispstream.runtime.stream.ledger import Ledger
 from crispstream.runtime.stream.loop import run_stream
 from crispstream.runtime.stream.restoring import FrameRestorer
 from tests.helpers.streams import NotingSink, synth
-from tests.runtime.stream.fake_rungs import (
+from tests.runtime.stream.ladder.fake_rungs import (
     MS,
     FakeRung,
     ladder_of,

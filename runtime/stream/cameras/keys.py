@@ -10,10 +10,9 @@ from crispstream.core.registry import did_you_mean
 from crispstream.core.sizes import Size, parse_size
 from crispstream.core.uris import masked
 from crispstream.runtime.engine.available import BACKENDS
-
-from .sink import CODECS, ENCODERS
-from .slot import POLICIES
-from .source import DECODERS
+from crispstream.runtime.stream.sink import CODECS, ENCODERS
+from crispstream.runtime.stream.slot import POLICIES
+from crispstream.runtime.stream.source import DECODERS
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-cpu")
 CAMERA, SOURCE, SINK = "camera", "source", "sink"
@@ -91,7 +90,7 @@ def size(value: Any) -> Size:  # noqa: ANN401
 
 def region(value: Any) -> str:  # noqa: ANN401
     """Return a region as it is written."""
-    from .sources.roi import parse_roi
+    from crispstream.runtime.stream.sources.roi import parse_roi
 
     try:
         parse_roi(text(value))

@@ -13,8 +13,7 @@ from crispstream.core.clock import Clock, monotonic_ns
 from crispstream.core.errors import EngineError
 from crispstream.core.pixels import Bytes
 from crispstream.runtime.latency import Latencies
-
-from .loop import FrameRestorer
+from crispstream.runtime.stream.loop import FrameRestorer
 
 ON_CPU = 1
 """Places at a CPU: one frame at a time uses all its cores, and is back soonest."""

@@ -21,13 +21,13 @@ from crispstream.core.sizes import Size
 from crispstream.runtime.engine.available import choose_backend
 from crispstream.runtime.engine.building.monitor import Progress
 from crispstream.runtime.restorer import Restorer
+from crispstream.runtime.stream.ladder.rungs import BICUBIC, named_rungs
 
 from .camera import Camera, CamerasConfig
-from .camera_run import CameraReport as CameraReport
-from .camera_run import CameraRun
-from .camera_run import CameraState as CameraState
-from .config_checks import at
-from .rungs import BICUBIC, named_rungs
+from .checks import at
+from .running import CameraReport as CameraReport
+from .running import CameraRun
+from .running import CameraState as CameraState
 from .turns import ON_CPU, ON_GPU, Turns
 
 _log = logging.getLogger("crispstream.stream")

@@ -8,12 +8,12 @@ from pathlib import Path
 from crispstream.core.errors import CrispstreamError, UsageError
 from crispstream.core.uris import masked
 from crispstream.runtime.engine.models import find_model, shipped_names
+from crispstream.runtime.stream.ladder.rungs import AUTO, BICUBIC
+from crispstream.runtime.stream.sink import SinkOptions, check_options
 
+from .addresses import refuse_unknown_source, target
 from .camera import LADDER_OFF, Camera, CamerasConfig
-from .config_addresses import refuse_unknown_source, target
-from .config_keys import KEYS, SINK
-from .rungs import AUTO, BICUBIC
-from .sink import SinkOptions, check_options
+from .keys import KEYS, SINK
 
 
 def checked(config: CamerasConfig) -> CamerasConfig:

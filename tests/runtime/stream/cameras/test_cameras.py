@@ -8,7 +8,7 @@ import pytest
 from crispstream.core.errors import SourceError
 from crispstream.runtime.restorer import Restorer
 from crispstream.runtime.stream import compose
-from crispstream.runtime.stream.cameras import CameraState
+from crispstream.runtime.stream.cameras.cameras import CameraState
 from crispstream.runtime.stream.source import Source, open_source
 from tests.helpers.cameras import FILE, LIVE, camera, restored, run
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crispstream.core.errors import UsageError
-from crispstream.runtime.stream.config import load_config
+from crispstream.runtime.stream.cameras.config import load_config
 from tests.helpers.cameras import DOOR, load
 
 

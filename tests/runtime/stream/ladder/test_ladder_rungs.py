@@ -13,8 +13,8 @@ from crispstream.core.errors import EngineError, UsageError
 from crispstream.runtime.engine import models
 from crispstream.runtime.engine.available import Choice
 from crispstream.runtime.restorer import Restorer
-from crispstream.runtime.stream import rungs
-from crispstream.runtime.stream.rungs import named_rungs, open_ladder
+from crispstream.runtime.stream.ladder import rungs
+from crispstream.runtime.stream.ladder.rungs import named_rungs, open_ladder
 from tests.helpers.bundles import four_graphs, write_tiny_bundle
 
 CPU, GPU = "onnxruntime", "tensorrt"

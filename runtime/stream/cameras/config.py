@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from crispstream.core.errors import UsageError
+from crispstream.runtime.stream.sink import SinkOptions
+from crispstream.runtime.stream.source import SourceOptions
 
+from .addresses import beside, expanded
 from .camera import Camera as Camera
 from .camera import CamerasConfig as CamerasConfig
-from .config_addresses import beside, expanded
-from .config_checks import checked
-from .config_keys import CAMERA, KEYS, RUN_KEYS, SINK, SOURCE, Key, UnfitError, shown, unknown
-from .config_lines import KeyPath, Lines, ParseError, parse
-from .sink import SinkOptions
-from .source import SourceOptions
+from .checks import checked
+from .keys import CAMERA, KEYS, RUN_KEYS, SINK, SOURCE, Key, UnfitError, shown, unknown
+from .lines import KeyPath, Lines, ParseError, parse
 
 _OPTIONS: Mapping[str, type[SourceOptions | SinkOptions]] = {
     SOURCE: SourceOptions,

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tests.runtime.stream.fake_rungs import MS, ladder_of, numbered, restore
+from tests.runtime.stream.ladder.fake_rungs import MS, ladder_of, numbered, restore
 
 
 def test_the_warm_up_leaves_no_trace() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crispstream.runtime.stream.config_lines import Lines
+from crispstream.runtime.stream.cameras.lines import Lines
 
 TEXT = '''# model = "commented out"
 model = "edge-n"  # not "edge-s"

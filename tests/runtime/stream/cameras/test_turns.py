@@ -12,7 +12,7 @@ import pytest
 from crispstream.core.clock import FakeClock
 from crispstream.core.errors import EngineError, FrameError
 from crispstream.runtime.latency import Latencies
-from crispstream.runtime.stream.turns import SharedRestorer, Turns
+from crispstream.runtime.stream.cameras.turns import SharedRestorer, Turns
 
 FRAME = np.zeros((4, 6, 3), np.uint8)
 GUARD_SECONDS = 20.0

@@ -1,6 +1,12 @@
 """The rules of the ladder, told one outcome at a time."""
 
-from crispstream.runtime.stream.climb import FIRST_WAIT_NS, MISSES, PATIENCE, Controller, Outcome
+from crispstream.runtime.stream.ladder.climb import (
+    FIRST_WAIT_NS,
+    MISSES,
+    PATIENCE,
+    Controller,
+    Outcome,
+)
 
 MS = 1_000_000
 FRAME_NS = 33 * MS

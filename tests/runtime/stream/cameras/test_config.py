@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crispstream.runtime.stream.config import Camera, load_config
+from crispstream.runtime.stream.cameras.config import Camera, load_config
 from crispstream.runtime.stream.sink import SinkOptions
 from crispstream.runtime.stream.source import SourceOptions
 from tests.helpers.cameras import DOOR, load
@@ -145,7 +145,7 @@ def test_a_ladder_may_be_switched_off(tmp_path: Path) -> None:
 
 def test_every_kind_of_source_is_known() -> None:
     from crispstream.runtime.stream import source
-    from crispstream.runtime.stream.config_addresses import LOCAL_SCHEMES
+    from crispstream.runtime.stream.cameras.addresses import LOCAL_SCHEMES
 
     assert set(LOCAL_SCHEMES) == set(source._OPENERS)
 

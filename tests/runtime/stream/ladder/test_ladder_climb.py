@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from crispstream.runtime.stream.climb import (
+from crispstream.runtime.stream.ladder.climb import (
     FIRST_WAIT_NS,
     LONGEST_WAIT_NS,
     MISSES,

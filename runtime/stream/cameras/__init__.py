@@ -1,0 +1,1 @@
+"""Several streams in one process: the file that describes them, their turns, their run."""
