@@ -6,6 +6,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from . import charts
+from .page_live import live_sections
 from .report import STAGE_NOTES, WAITING_STAGES, Quality, RunReport
 
 if TYPE_CHECKING:
@@ -53,13 +54,15 @@ def html_page(report: RunReport) -> str:
         _tiles(report),
         _quality(report.quality),
         _drift(report.drift),
+        *(_section(*section) for section in live_sections(report)),
         _waterfall(report),
         _distribution(report),
         _percentiles(report),
         _definitions(report),
         _machine(report),
     )
-    title = f"{report.model}: restoration report"
+    down = "" if report.ladder is None else " and below"
+    title = f"{report.model}{down}: restoration report"
     return Template(_FRAME.read_text(encoding="utf-8")).substitute(
         title=escape(title),
         heading=escape(title),

@@ -98,6 +98,13 @@ class RunReport:
         stream = self.stream
         return 1000 * stream.cpu_seconds / stream.frames if stream.frames else 0.0
 
+    @property
+    def what(self) -> str:
+        """What ran, in words: the model, or the ladder that began with it."""
+        if self.ladder is None:
+            return f"{self.model} ({self.precision}, {self.backend})"
+        return f"a ladder from {self.model} ({self.precision}) down, on {self.backend}"
+
     def as_json(self) -> dict[str, Any]:
         """Return the record for JSON; what the stream counted lies beside the rest.
 

@@ -17,7 +17,7 @@ def print_table(report: RunReport, console: "Console") -> None:
     from rich.table import Table
 
     console.print(
-        f"{report.model} ({report.precision}, {report.backend}): latency by stage, ms",
+        f"{report.what}: latency by stage, ms",
         style="italic",
         highlight=False,
         markup=False,
@@ -76,7 +76,7 @@ def _live_lines(report: RunReport) -> Iterator[str]:
     if report.ladder is not None:
         yield report.ladder.line()
     if stream.reconnects:
-        yield f"the source came back {stream.reconnects} times and is {stream.state}"
+        yield f"reconnects of the source: {stream.reconnects}; it was {stream.state} at the end"
 
 
 def _sink_lines(sinks: "tuple[SinkOutcome, ...]") -> Iterator[str]:
