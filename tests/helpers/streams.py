@@ -1,12 +1,15 @@
 """Fakes of what the loop joins: a restorer that repeats pixels, a sink that notes numbers."""
 
+import dataclasses
 import threading
 from collections import deque
 from collections.abc import Iterator
+from fractions import Fraction
 
 import numpy as np
 
 from crispstream.core.errors import EngineError, SinkError, SourceError
+from crispstream.core.pixels import Bytes
 from crispstream.runtime.frame import Frame, StreamInfo
 from crispstream.runtime.latency import Latencies
 from crispstream.runtime.stream.health import Health
@@ -101,3 +104,49 @@ class BreakingSource:
 def synth(frames: int) -> Source:
     """A synthetic source of WIDTH x HEIGHT whose frames carry their number."""
     return open_source(f"synth://pattern?size={WIDTH}x{HEIGHT}&frames={frames}")
+
+
+class ListedSource:
+    """Gives the frames of a list, and then, if asked to, nothing more until it is stopped."""
+
+    damaged = 0
+
+    def __init__(self, frames: list[Frame], *, then_silent: bool = False) -> None:
+        self.health = Health("listed")
+        self.info = dataclasses.replace(synth(1).info, live=True)
+        self._frames = frames
+        self._silent = then_silent
+        self._stopped = threading.Event()
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.health.enter("live")
+        yield from self._frames
+        if self._silent:
+            self._stopped.wait(20)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def close(self) -> None:
+        self.stop()
+
+
+class NumberSink(Sink):
+    """Notes the first byte and the shape of each picture."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+        self.shapes: list[tuple[int, ...]] = []
+
+    def write(self, frame: Frame, restored_hwc: Bytes) -> None:
+        self.seen.append(int(restored_hwc[0, 0, 0]))
+        self.shapes.append(restored_hwc.shape)
+
+    def close(self, *, complete: bool = True) -> None:
+        pass
+
+
+def flat_frame(number: int, *, captured_ns: int = 0, fresh: bool = False, size=(WIDTH, HEIGHT)):
+    width, height = size
+    pixels = np.full((height, width, 3), number, np.uint8)
+    return Frame(pixels, number, number, Fraction(1, 25), captured_ns, 1, fresh)

@@ -1,70 +1,28 @@
 """The loop with something live: what is skipped, what starts over, who is left behind."""
 
-import dataclasses
 import threading
 from collections.abc import Iterator
-from fractions import Fraction
 
-import numpy as np
 import pytest
 
 from crispstream.core.clock import FakeClock
 from crispstream.core.errors import SinkError, UsageError
 from crispstream.core.pixels import Bytes
 from crispstream.runtime.frame import Frame
-from crispstream.runtime.stream.health import Health
 from crispstream.runtime.stream.ledger import Ledger
 from crispstream.runtime.stream.loop import run_stream
-from crispstream.runtime.stream.sink import Sink
-from tests.helpers.streams import HEIGHT, WIDTH, NotingSink, RepeatingRestorer, synth
+from tests.helpers.streams import (
+    HEIGHT,
+    WIDTH,
+    ListedSource,
+    NotingSink,
+    NumberSink,
+    RepeatingRestorer,
+    flat_frame,
+    synth,
+)
 
 MS = 1_000_000
-
-
-class ListedSource:
-    """Gives the frames of a list, and then, if asked to, nothing more until it is stopped."""
-
-    damaged = 0
-
-    def __init__(self, frames: list[Frame], *, then_silent: bool = False) -> None:
-        self.health = Health("listed")
-        self.info = dataclasses.replace(synth(1).info, live=True)
-        self._frames = frames
-        self._silent = then_silent
-        self._stopped = threading.Event()
-
-    def __iter__(self) -> Iterator[Frame]:
-        self.health.enter("live")
-        yield from self._frames
-        if self._silent:
-            self._stopped.wait(20)
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def close(self) -> None:
-        self.stop()
-
-
-class NumberSink(Sink):
-    """Notes the first byte and the shape of each picture."""
-
-    def __init__(self) -> None:
-        self.seen: list[int] = []
-        self.shapes: list[tuple[int, ...]] = []
-
-    def write(self, frame: Frame, restored_hwc: Bytes) -> None:
-        self.seen.append(int(restored_hwc[0, 0, 0]))
-        self.shapes.append(restored_hwc.shape)
-
-    def close(self, *, complete: bool = True) -> None:
-        pass
-
-
-def _frame(number: int, *, captured_ns: int = 0, fresh: bool = False, size=(WIDTH, HEIGHT)):
-    width, height = size
-    pixels = np.full((height, width, 3), number, np.uint8)
-    return Frame(pixels, number, number, Fraction(1, 25), captured_ns, 1, fresh)
 
 
 class AgeingRestorer(RepeatingRestorer):
@@ -90,7 +48,7 @@ def _run_with_deadline(ages_ms: list[int], service_ms: int, budget_ms: float):
         def __iter__(self) -> Iterator[Frame]:
             for number, age_ms in enumerate(ages_ms):
                 assert gate.acquire(timeout=20)
-                yield _frame(number, captured_ns=clock() - age_ms * MS)
+                yield flat_frame(number, captured_ns=clock() - age_ms * MS)
             assert gate.acquire(timeout=20)
 
     def on_outcome(age_ns: int, missed: bool) -> None:
@@ -133,7 +91,7 @@ def test_deadline_needs_a_budget() -> None:
 @pytest.mark.parametrize("in_flight", [1, 2])
 def test_recurrent_state_starts_over_after_a_reconnect_and_at_a_cut(in_flight: int) -> None:
     restorer = RepeatingRestorer()
-    frames = [_frame(n, fresh=n in (2, 5)) for n in range(8)]
+    frames = [flat_frame(n, fresh=n in (2, 5)) for n in range(8)]
     run_stream(
         ListedSource(frames),
         restorer,
@@ -146,7 +104,7 @@ def test_recurrent_state_starts_over_after_a_reconnect_and_at_a_cut(in_flight: i
 
 def test_every_frame_is_asked_about_whether_it_begins_a_scene() -> None:
     asked: list[int] = []
-    frames = [_frame(n, fresh=n == 3) for n in range(6)]
+    frames = [flat_frame(n, fresh=n == 3) for n in range(6)]
     run_stream(
         ListedSource(frames),
         RepeatingRestorer(),
@@ -163,7 +121,7 @@ def test_a_change_of_size_costs_no_frame_and_sinks_keep_theirs(in_flight: int) -
             assert not self._pending or self._pending[-1].shape[0] == 4 * frame_hwc.shape[0]
             super().submit(frame_hwc)
 
-    frames = [_frame(n, size=(WIDTH, HEIGHT) if n < 4 else (48, 24)) for n in range(9)]
+    frames = [flat_frame(n, size=(WIDTH, HEIGHT) if n < 4 else (48, 24)) for n in range(9)]
     sink = NumberSink()
     run_stream(ListedSource(frames), OneSizeAtATime(), sink, in_flight=in_flight)
     assert sink.seen == list(range(9))
@@ -172,14 +130,14 @@ def test_a_change_of_size_costs_no_frame_and_sinks_keep_theirs(in_flight: int) -
 
 def test_sinks_get_the_size_they_were_opened_for() -> None:
     sink = NumberSink()
-    frames = [_frame(200) for _ in range(3)]
+    frames = [flat_frame(200) for _ in range(3)]
     run_stream(ListedSource(frames), RepeatingRestorer(), sink, output_size=(64, 32))
     assert set(sink.shapes) == {(32, 64, 3)}
 
 
 def test_a_stop_ends_a_stream_in_which_nothing_comes() -> None:
     stop = threading.Event()
-    source = ListedSource([_frame(0)], then_silent=True)
+    source = ListedSource([flat_frame(0)], then_silent=True)
 
     def stop_soon(count: int, latencies: object) -> None:
         stop.set()
@@ -192,7 +150,7 @@ def test_a_stop_ends_a_stream_in_which_nothing_comes() -> None:
 
 
 def test_the_time_asked_for_ends_a_stream_in_which_nothing_comes() -> None:
-    source = ListedSource([_frame(0)], then_silent=True)
+    source = ListedSource([flat_frame(0)], then_silent=True)
     report = run_stream(source, RepeatingRestorer(), NumberSink(), policy="latest", seconds=0.3)
     assert (report.frames, report.stopped) == (1, False)
 
@@ -281,7 +239,7 @@ def test_an_even_stream_has_no_jitter_and_an_uneven_one_has() -> None:
                 clock.advance(next(waits) * MS)
                 return super().collect()
 
-        frames = [_frame(n) for n in range(len(service_ms))]  # 40 ms apart by their own times
+        frames = [flat_frame(n) for n in range(len(service_ms))]  # 40 ms apart by their own times
         source = ListedSource(frames)
         return run_stream(source, Uneven(), NumberSink(), clock=clock).jitter_ms
 
