@@ -7,6 +7,7 @@ and lets frames go that the sink is too slow for: neither the restorer nor anoth
 
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from .outcome import SinkOutcome
 from .sink import Sink
 
 STAGES = ("write_wait", "write", "total")
+_LOOK_UP_SECONDS = 0.1
 _PATIENCE_SECONDS = 10.0
 """How long the end of a sink is waited for where something live came in."""
 
@@ -51,6 +53,7 @@ class Outlet:
         lossless: bool,
         patient: bool,
         clock: Clock,
+        stopping: Callable[[], bool],
         on_failure: Callable[[], None],
     ) -> None:
         """Take ownership of a sink.
@@ -61,8 +64,9 @@ class Outlet:
             size: (width, height) of the pictures the sink expects.
             depth: frames that may wait.
             lossless: whether `offer` waits when that many do.
-            patient: whether `join` waits however long the sink takes.
+            patient: whether the end of a run waits however long the sink takes.
             clock: stamps the steps.
+            stopping: whether the run is to end.
             on_failure: called by the outlet's thread when the sink failed.
         """
         self.name = name
@@ -75,7 +79,9 @@ class Outlet:
         self._depth = depth
         self._patient = patient
         self._clock = clock
+        self._stopping = stopping
         self._on_failure = on_failure
+        self._gives_up_at: float | None = None
         self._waiting: deque[Restored] = deque()
         self._held: Restored | None = None  # whose array the writer's thread is reading
         self._copy: Bytes | None = None
@@ -92,7 +98,7 @@ class Outlet:
         """Hand a frame over: wait for room, or make some; after a failure it is let go."""
         with self._changed:
             while self.lossless and self._full() and self.error is None and not self._ended:
-                self._changed.wait()
+                self._wait()
             if self.error is not None or self._ended:
                 self._dropped += 1
                 return
@@ -116,7 +122,32 @@ class Outlet:
         """
         with self._changed:
             while self._needs(submit) and self.error is None:
-                self._changed.wait()
+                self._wait()
+
+    def _wait(self) -> None:
+        """Wait a moment; a run that is to end gives up a sink that hangs."""
+        self._changed.wait(_LOOK_UP_SECONDS)
+        if self._patient or not self._stopping():
+            return
+        now = time.monotonic()
+        if self._gives_up_at is None:
+            self._gives_up_at = now + _PATIENCE_SECONDS
+        elif now >= self._gives_up_at:
+            self._leave_behind()
+
+    def _leave_behind(self) -> None:
+        """Count what the sink did not take as lost; the lock is held."""
+        self.error = SinkError(
+            f"'{self.name}' did not finish within {_PATIENCE_SECONDS:.0f} s and was left "
+            "behind; check what it writes to"
+        )
+        self._lose_rest()
+
+    def _lose_rest(self) -> None:
+        self._dropped += len(self._waiting) + self._in_hand
+        self._in_hand = 0
+        self._waiting.clear()
+        self._held = None
 
     def _needs(self, submit: int) -> bool:
         if self._held is not None and self._held.valid_until <= submit:
@@ -145,20 +176,20 @@ class Outlet:
         """Wait for the sink to finish; an outlet without patience gives it up after a while."""
         if self._thread.ident is None:
             return
-        self._thread.join(None if self._patient else _PATIENCE_SECONDS)
-        if self._thread.is_alive():
-            self.error = SinkError(
-                f"'{self.name}' did not finish within {_PATIENCE_SECONDS:.0f} s and was left "
-                "behind; check what it writes to"
-            )
+        with self._changed:
+            seconds = None if self._patient else 0 if self.error else _PATIENCE_SECONDS
+        self._thread.join(seconds)
+        with self._changed:
+            if self._thread.is_alive() and self.error is None:
+                self._leave_behind()
 
     def outcome(self) -> SinkOutcome:
         """Return what became of the frames; final once joined."""
         with self._changed:
             return SinkOutcome(
                 name=self.name,
-                written=self._written,
-                dropped=self._dropped,
+                written=self._written - self._sink.lost,
+                dropped=self._dropped + self._sink.lost,
                 peak_depth=self._peak,
                 error="" if self.error is None else str(self.error),
                 latencies=self.latencies.summary(),
@@ -168,9 +199,7 @@ class Outlet:
     def _run(self) -> None:
         try:
             while (restored := self._next()) is not None:
-                self._in_hand = 1
                 self._write(restored)
-                self._in_hand = 0
         except BaseException as error:  # noqa: BLE001 - kept for the caller
             self._fail(error)
             with contextlib.suppress(SinkError):  # the first failure is the one to report
@@ -188,6 +217,7 @@ class Outlet:
             if not self._waiting:
                 return None
             self._held = self._waiting.popleft()
+            self._in_hand = 1
             self._changed.notify_all()
             return self._held
 
@@ -204,7 +234,9 @@ class Outlet:
         self.latencies.record("write_wait", max(0, taken_ns - restored.restored_ns))
         self.latencies.record("write", written_ns - taken_ns)
         self.latencies.record("total", max(0, written_ns - restored.frame.captured_ns))
-        self._written += 1
+        with self._changed:
+            self._written += self._in_hand  # 0 if it was left behind, and counted as lost
+            self._in_hand = 0
         self._release()
 
     def _copied(self, restored_hwc: Bytes) -> Bytes:
@@ -220,9 +252,7 @@ class Outlet:
 
     def _fail(self, error: BaseException) -> None:
         with self._changed:
-            self.error = error
-            self._dropped += len(self._waiting) + self._in_hand
-            self._waiting.clear()
-            self._held = None
+            self.error = self.error or error
+            self._lose_rest()
             self._changed.notify_all()
         self._on_failure()

@@ -1,5 +1,6 @@
 """The middle of the loop: frames from the slot through the restorer to the outlets, one thread."""
 
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -17,6 +18,7 @@ STAGES = ("wait", "interval")
 _NEWEST_SHARE = 0.2
 """Of the latest frame in the running mean of service times."""
 _BELIEF = 0.9
+_ANY_SUBMIT = sys.maxsize
 _JITTER_SHARE = 1 / 16
 """RFC 3550, section 6.4.1."""
 
@@ -87,6 +89,8 @@ class Restoring:
         self._collected = 0
         self._service_ns = 0.0
         self._before: tuple[int, Frame] | None = None
+        self._in_hand = 0  # taken, and neither restored nor skipped
+        self._fresh_skipped = False
 
     @property
     def histograms(self) -> tuple[Latencies, ...]:
@@ -100,21 +104,24 @@ class Restoring:
 
     def run(self) -> None:
         """Restore what the slot gives, and then what is in flight."""
-        while not self.limit_reached and (frame := self._captured.get(self._stopping)) is not None:
-            taken_ns = self._clock()
-            self._latencies.record("wait", max(0, taken_ns - frame.captured_ns))
-            if not self._skipped(frame, taken_ns):
-                self._take(frame, taken_ns)
-            if self._captured.cancelled:
-                return
-        self._drain()
+        try:
+            while not self.limit_reached and (frame := self._captured.get(self._stopping)):
+                self._in_hand += 1
+                taken_ns = self._clock()
+                self._latencies.record("wait", max(0, taken_ns - frame.captured_ns))
+                if not self._skipped(frame, taken_ns):
+                    self._take(frame, taken_ns)
+                if self._captured.cancelled:
+                    return
+            self._drain()
+        finally:
+            self._ledger.drop("stop", self._in_hand)
 
     def _take(self, frame: Frame, taken_ns: int) -> None:
         self._start_over_if_need_be(frame)
         for outlet in self._outlets:
             outlet.wait_until_free(self._submits)
         if self._captured.cancelled:
-            self._ledger.drop("stop")
             return
         self._restorer.submit(frame.pixels_hwc)
         self._submits += 1
@@ -133,6 +140,8 @@ class Restoring:
         if self._service_ns > budget_ns or age_ns + self._service_ns <= budget_ns:
             return False
         self._ledger.drop("deadline")
+        self._in_hand -= 1
+        self._fresh_skipped |= frame.fresh
         # What one slow frame suggested is believed less each time, or it could skip for ever.
         self._service_ns *= _BELIEF
         if self._on_outcome is not None:
@@ -144,9 +153,12 @@ class Restoring:
         shape = frame.pixels_hwc.shape
         if shape != self._shape:
             self._drain()
+            for outlet in self._outlets:  # a ladder tries its rungs out at a new size
+                outlet.wait_until_free(_ANY_SUBMIT)
             self._shape = shape
         cut = self._is_cut is not None and self._is_cut(frame.pixels_hwc)
-        if frame.fresh or cut:
+        if frame.fresh or self._fresh_skipped or cut:
+            self._fresh_skipped = False
             self._drain()
             self._restorer.reset()
 
@@ -172,6 +184,7 @@ class Restoring:
 
     def _note(self, frame: Frame, taken_ns: int, now_ns: int) -> None:
         age_ns = now_ns - frame.captured_ns
+        self._in_hand -= 1
         in_time = self._ledger.restore(age_ns, self._restorer.rung)
         service_ns = now_ns - taken_ns
         if self._service_ns:

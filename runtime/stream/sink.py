@@ -91,9 +91,11 @@ class Sink(Protocol):
     Attributes:
         may_skip: whether frames that come while it is busy may be left out even where nothing
             else is lost, as for a page that somebody looks at.
+        lost: frames it took and could not deliver so far, where it went on after that.
     """
 
     may_skip: bool = False
+    lost: int = 0
 
     def write(self, frame: Frame, restored_hwc: npt.NDArray[np.uint8]) -> None:
         """Write one restored frame, uint8 [4H,4W,3] BGR, at the time of its source `frame`.

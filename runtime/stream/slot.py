@@ -48,11 +48,12 @@ class Slot(Generic[Item]):
         self,
         policy: str = "all",
         depth: int = 2,
-        on_drop: Callable[[int], None] = lambda _: None,
+        on_replace: Callable[[Item, Item], Item] = lambda _, newer: newer,
     ) -> None:
         """`depth` is the number of items that may wait under `all`.
 
-        `on_drop` is told by the producer how many items were replaced.
+        `on_replace` is told by the producer of an item that gives way, and by which; it returns
+        what takes the place.
 
         Raises:
             UsageError: if the policy is unknown or the depth is not positive.
@@ -67,15 +68,14 @@ class Slot(Generic[Item]):
         self._ended = False
         self._cancelled = False
         self._delivered = self._dropped = self._discarded = self._peak = 0
-        self._on_drop = on_drop
+        self._on_replace = on_replace
 
     def put(self, item: Item) -> bool:
         """Hand an item over; False when the consumer has gone and no more are wanted."""
         with self._changed:
             if self._newest_wins and self._items:
-                self._dropped += len(self._items)
-                self._on_drop(len(self._items))
-                self._items.clear()
+                self._dropped += 1
+                item = self._on_replace(self._items.popleft(), item)
             while len(self._items) >= self._depth and not self._cancelled:
                 self._changed.wait()
             if self._cancelled:

@@ -51,7 +51,14 @@ def _restored(number: int, valid_until: int = FOREVER, size: tuple[int, int] = (
     return Restored(frame, np.full((height, width, 3), number, np.uint8), 0, valid_until)
 
 
-def _outlet(sink: Sink, *, lossless: bool, depth: int = 2) -> tuple[Outlet, list[str]]:
+def _outlet(
+    sink: Sink,
+    *,
+    lossless: bool,
+    depth: int = 2,
+    patient: bool | None = None,
+    stopping: bool = False,
+) -> tuple[Outlet, list[str]]:
     failures: list[str] = []
     outlet = Outlet(
         "out",
@@ -59,8 +66,9 @@ def _outlet(sink: Sink, *, lossless: bool, depth: int = 2) -> tuple[Outlet, list
         (8, 4),
         depth=depth,
         lossless=lossless,
-        patient=lossless,
+        patient=lossless if patient is None else patient,
         clock=FakeClock(),
+        stopping=lambda: stopping,
         on_failure=lambda: failures.append("failed"),
     )
     outlet.start()
@@ -195,7 +203,9 @@ def test_a_sink_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> No
     outlet.offer(_restored(0))
     outlet.end(complete=True)
     outlet.join()
-    assert "did not finish" in outlet.outcome().error
+    outcome = outlet.outcome()
+    assert "did not finish" in outcome.error
+    assert (outcome.written, outcome.dropped) == (0, 1)
     sink.gate.release()
 
 
@@ -210,3 +220,42 @@ def test_abandoning_lets_go_of_what_waits() -> None:
     outlet.join()
     assert sink.seen == [0]
     assert (outlet.outcome().written, outlet.outcome().dropped) == (1, 3)
+
+
+@pytest.mark.parametrize("wait", ["room", "array"])
+def test_a_run_that_is_to_end_gives_up_a_sink_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, wait: str
+) -> None:
+    """Alone under `latest`: its restorer waits for it, but not for ever once it is to stop."""
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.2)
+    sink = GatedSink()
+    outlet, _ = _outlet(sink, lossless=True, depth=1, patient=False, stopping=True)
+    outlet.offer(_restored(0, valid_until=1))
+    assert sink.entered.acquire(timeout=20)
+    outlet.offer(_restored(1, valid_until=2))
+    if wait == "room":
+        outlet.offer(_restored(2, valid_until=3))
+    else:
+        outlet.wait_until_free(1)
+    outcome = outlet.outcome()
+    assert "left behind" in outcome.error
+    assert (outcome.written, outcome.dropped) == (0, 3 if wait == "room" else 2)
+    sink.gate.release(100)
+    outlet.end(complete=False)
+    outlet.join()
+    assert outlet.outcome().written == 0
+
+
+def test_what_a_sink_took_and_could_not_deliver_is_not_written() -> None:
+    class Pusher(GatedSink):
+        def write(self, frame: Frame, restored_hwc: np.ndarray) -> None:
+            super().write(frame, restored_hwc)
+            self.lost += frame.serial % 2
+
+    sink = Pusher(open_gate=True)
+    outlet, _ = _outlet(sink, lossless=True)
+    for number in range(9):
+        outlet.offer(_restored(number))
+    outlet.end(complete=True)
+    outlet.join()
+    assert (outlet.outcome().written, outlet.outcome().dropped) == (5, 4)

@@ -57,3 +57,28 @@ def test_cancel_frees_a_waiting_consumer() -> None:
 def test_nonsense_is_refused(policy: str, depth: int) -> None:
     with pytest.raises(UsageError):
         Slot(policy, depth)
+
+
+def test_what_gives_way_is_told_and_may_change_what_takes_its_place() -> None:
+    told: list[tuple[int, int]] = []
+
+    def replaced(older: int, newer: int) -> int:
+        told.append((older, newer))
+        return newer + 100 if older == 1 else newer
+
+    slot: Slot[int] = Slot("latest", on_replace=replaced)
+    for n in range(4):
+        slot.put(n)
+    assert told == [(0, 1), (1, 2), (102, 3)]
+    assert slot.get() == 3
+
+
+def test_a_consumer_gives_up_when_it_is_told_to_and_nothing_waits() -> None:
+    slot: Slot[int] = Slot("latest")
+    slot.put(1)
+    assert slot.get(lambda: True) == 1  # what waits is handed out first
+    assert slot.get(lambda: True) is None
+    slot.put(2)
+    slot.put(3)
+    slot.cancel()
+    assert slot.statistics().discarded == 1
