@@ -84,7 +84,7 @@ def _engine_seconds(restorer: Restorer) -> float:
 
 def unaccounted(report: StreamReport) -> int:
     """Return how many captured frames are neither restored nor dropped for a cause."""
-    dropped = sum(count for cause, count in report.drops.items() if cause != "source")
+    dropped = sum(count for cause, count in report.drops.items() if cause not in ("source", "sink"))
     return abs(report.captured - report.frames - dropped)
 
 

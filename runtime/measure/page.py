@@ -1,17 +1,27 @@
 """The report as one HTML page: no script, no font, nothing fetched from anywhere."""
 
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from . import charts
 from .page_live import live_sections
-from .report import STAGE_NOTES, WAITING_STAGES, Quality, RunReport
+from .report import (
+    NEXT_FRAME,
+    NEXT_FRAME_NOTE,
+    STAGE_NOTES,
+    WAITING_STAGES,
+    Quality,
+    RunReport,
+    stage_name,
+)
 
 if TYPE_CHECKING:
     from crispstream.runtime.stream.drift import Drift, FigureDrift
 
+Figures = TypeVar("Figures")
 _FRAME = Path(__file__).with_name("page.html")
 _MS = "<small>ms</small>"
 _COLUMNS = ("p50_ms", "p95_ms", "p99_ms", "max_ms")
@@ -32,8 +42,9 @@ _TERMS = {
     "CPU time a frame": "time of all cores over all threads of the process, in the stream only; "
     "more than the elapsed time a frame where cores work side by side.",
     "dropped": "frames captured and not restored. slot: a newer one came before the model was "
-    "free. deadline: it could not be in time any more. stop: it waited when the run ended. Under "
-    "source are frames that it knows it never gave. A file is restored whole.",
+    "free. deadline: it could not be in time any more. stop: it waited when the run ended. "
+    "source: it knows it never gave them. sink: restored, and not taken by an output. A file is "
+    "restored whole.",
     "jitter": "how unevenly frames came out against their own times, smoothed as in RFC 3550.",
     "PSNR": "peak signal-to-noise ratio over all pixels and channels, on restored bytes before "
     "any video encoding, mean over frames. Bicubic is the common one with a = -0.5.",
@@ -141,16 +152,18 @@ def _drift_row(figure: "FigureDrift") -> str:
 
 
 def _waterfall(report: RunReport) -> str:
+    stages = dict(_stages(report))
+    stages.pop(NEXT_FRAME, None)  # the camera's pace is no part of a frame's life
     keys = [_KEY_WORK]
-    keys += [_KEY_WAIT] * any(stage in WAITING_STAGES for stage in report.stream.latencies)
-    keys += [_KEY_TOTAL] * ("total" in report.stream.latencies)
+    keys += [_KEY_WAIT] * any(stage in WAITING_STAGES for stage in stages)
+    keys += [_KEY_TOTAL] * ("total" in stages)
     return _section(
         "The life of a typical frame",
         "Each bar is the median of a stage and starts where the one before it ended. Frames "
         "overlap: while one is in the network, the next is decoded and the last is encoded. A "
         "file is read ahead, so its frames wait as long as the queues are deep. The median "
         "total is measured on its own; medians need not add up to it.",
-        f'<ul class="legend">{"".join(keys)}</ul>{charts.waterfall(report.stream.latencies)}',
+        f'<ul class="legend">{"".join(keys)}</ul>{charts.waterfall(stages)}',
     )
 
 
@@ -162,7 +175,13 @@ def _distribution(report: RunReport) -> str:
         "Across: the duration in ms, on a logarithmic axis that all stages share. Up: the share of "
         "frames, each stage to its own peak.",
         f'<ul class="legend">{_KEY_MARKS}</ul>'
-        + charts.distributions(report.distributions, report.stream.latencies),
+        + charts.distributions(
+            {
+                stage_name(name, live=report.stream.live): b
+                for name, b in report.distributions.items()
+            },
+            _stages(report),
+        ),
     )
 
 
@@ -175,7 +194,7 @@ def _percentiles(report: RunReport) -> str:
         f'{_row_tag(name)}<th scope="row">{escape(name)}</th>'
         + "".join(f"<td>{charts.milliseconds(row[key])}</td>" for key in _COLUMNS)
         + f"<td>{row['count']:.0f}</td><td>{charts.milliseconds(row['mean_ms'])}</td></tr>"
-        for name, row in report.stream.latencies.items()
+        for name, row in _stages(report).items()
     )
     return _section(
         "Latency by stage",
@@ -185,12 +204,23 @@ def _percentiles(report: RunReport) -> str:
     )
 
 
+def _stages(report: RunReport) -> dict[str, Mapping[str, float]]:
+    return _named(report, report.stream.latencies)
+
+
+def _named(report: RunReport, by_stage: Mapping[str, Figures]) -> dict[str, Figures]:
+    """Return what is known of the stages under the names that people read."""
+    live = report.stream.live
+    return {stage_name(stage, live=live): figures for stage, figures in by_stage.items()}
+
+
 def _row_tag(stage: str) -> str:
     return '<tr class="sum">' if stage == "total" else "<tr>"
 
 
 def _definitions(report: RunReport) -> str:
-    stages = {name: STAGE_NOTES.get(name, "") for name in report.stream.latencies}
+    notes = {**STAGE_NOTES, NEXT_FRAME: NEXT_FRAME_NOTE}
+    stages = {name: notes.get(name, "") for name in _stages(report)}
     terms = {**stages, **_TERMS, **(_DRIFT_TERMS if report.drift is not None else {})}
     return _section("What the numbers hold", "", _list(terms))
 

@@ -17,7 +17,7 @@ def live_sections(report: RunReport) -> list[tuple[str, str, str]]:
 
 def _losses(report: RunReport) -> tuple[str, str, str] | None:
     stream = report.stream
-    if not any(stream.drops.values()) and report.budget_ms is None:
+    if not stream.live and not any(stream.drops.values()) and report.budget_ms is None:
         return None
     rows = [("captured", stream.captured), ("restored", stream.frames)]
     rows += [(f"dropped: {cause}", count) for cause, count in stream.drops.items()]

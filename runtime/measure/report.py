@@ -29,8 +29,7 @@ SCHEMA = 1
 """Version of report.json. Raised when a key changes its name or meaning, not when one is added."""
 
 STAGE_NOTES = {
-    "decode": "reading one frame from the source and turning it into BGR; most of it is waiting "
-    "for the next one where the source is live",
+    "decode": "reading one frame from the source and turning it into BGR",
     "wait": "between capture and the moment the restorer takes the frame",
     "copy_in": "copying the frame into the engine's buffer, mirrored up to the size it needs",
     "infer": "the network, from frame bytes to restored bytes",
@@ -41,7 +40,16 @@ STAGE_NOTES = {
 }
 """What a stage's duration holds; stages overlap between frames, so they do not sum to 1/rate."""
 
-WAITING_STAGES = ("wait", "write_wait")
+NEXT_FRAME = "next frame"
+NEXT_FRAME_NOTE = "waiting for a live source to have its next frame, and turning it into BGR"
+
+
+def stage_name(stage: str, *, live: bool) -> str:
+    """Return what people read for a stage: of a live source `decode` is mostly waiting for it."""
+    return NEXT_FRAME if live and stage == "decode" else stage
+
+
+WAITING_STAGES = ("wait", "write_wait", NEXT_FRAME)
 """Time in a queue: nobody works on the frame."""
 
 Buckets = tuple[tuple[float, int], ...]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .report import RunReport
+from .report import RunReport, stage_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,8 +27,9 @@ def print_table(report: RunReport, console: "Console") -> None:
     for heading in ("frames", "p50", "p95", "p99", "max"):
         table.add_column(heading, justify="right")
     for stage, row in report.stream.latencies.items():
+        name = stage_name(stage, live=report.stream.live)
         times = (f"{row[key]:.2f}" for key in ("p50_ms", "p95_ms", "p99_ms", "max_ms"))
-        table.add_row(stage, f"{row['count']:.0f}", *times, end_section=stage == "write")
+        table.add_row(name, f"{row['count']:.0f}", *times, end_section=stage == "write")
     console.print(table)
     for line in summary_lines(report):
         console.print(line, highlight=False, markup=False)
@@ -58,11 +59,15 @@ def summary_lines(report: RunReport) -> list[str]:
 
 
 def _live_lines(report: RunReport) -> Iterator[str]:
-    """What only a live stream has to tell."""
+    """What only a live stream has to tell, or one in which frames were lost."""
     stream = report.stream
-    if any(stream.drops.values()):
-        causes = ", ".join(f"{cause} {count}" for cause, count in stream.drops.items() if count)
+    lost = {cause: count for cause, count in stream.drops.items() if count}
+    if stream.policy == "all":
+        lost.pop("stop", None)  # read ahead of the end that was asked for: nothing is missing
+    if lost:
+        causes = ", ".join(f"{cause} {count}" for cause, count in lost.items())
         yield f"dropped by cause: {causes}; {stream.captured} frames were captured"
+    if stream.live and stream.frames > 1:
         spread = stream.intervals
         yield (
             f"between frames: p50 {spread['p50_ms']:.1f} ms, p99 {spread['p99_ms']:.1f} ms, "

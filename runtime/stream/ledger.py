@@ -3,11 +3,11 @@
     captured = restored + dropped by the slot, the deadline or the stop (+ those in hand)
     restored = written + dropped, for each sink by itself
 
-Frames that a source knows it never gave are in its `Health`.
+Frames that a source knows it never gave are in its `Health`, what each sink lost in its outlet.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from crispstream.core.clock import Clock, monotonic_ns
@@ -34,7 +34,7 @@ class Snapshot:
     captured: int
     restored: int
     dropped: Mapping[str, int]
-    """Cause -> frames: those of `CAUSES`, and `source`."""
+    """Cause -> frames: `source`, those of `CAUSES`, and `sink`, summed over the sinks."""
     late: int
     """Frames restored later than the budget after their capture; 0 without a budget."""
     missed_in_a_row: int
@@ -52,7 +52,14 @@ class Snapshot:
 
 
 class Ledger:
-    """Counts of one stream; the loop's threads write, anyone reads."""
+    """Counts of one stream; the loop's threads write, anyone reads.
+
+    Attributes:
+        health: of the source.
+        budget_ms: from capture to restored; None without a deadline.
+        ages: from capture to restored, of all frames.
+        sink_losses: asked how many frames the sinks did not take; the loop sets it.
+    """
 
     def __init__(
         self, health: Health, *, budget_ms: float | None = None, clock: Clock = monotonic_ns
@@ -60,6 +67,7 @@ class Ledger:
         """Open the books of the source that `health` is of."""
         self.health = health
         self.budget_ms = budget_ms
+        self.sink_losses: Callable[[], int] = lambda: 0
         self.ages = Histogram()
         self._clock = clock
         self._lock = threading.Lock()
@@ -105,6 +113,7 @@ class Ledger:
 
     def snapshot(self) -> Snapshot:
         """Return the books as of now."""
+        at_sinks = self.sink_losses()
         with self._lock:
             now_ns = self._clock()
             return Snapshot(
@@ -113,7 +122,11 @@ class Ledger:
                 reconnects=self.health.reconnects,
                 captured=self._captured,
                 restored=self._restored,
-                dropped={"source": self.health.lost_frames, **self._dropped},
+                dropped={
+                    "source": self.health.lost_frames,
+                    **self._dropped,
+                    "sink": at_sinks,
+                },
                 late=self._late,
                 missed_in_a_row=self._worst_misses,
                 frames_per_second=self._rate.per_second(now_ns),

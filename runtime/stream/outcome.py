@@ -32,13 +32,14 @@ class SinkOutcome:
 class StreamReport:
     """What a run did and how long everything took.
 
-    captured = frames + dropped; frames = written + dropped of each sink.
+    captured = frames + dropped + those that waited at the stop; frames = written + dropped of
+    each sink.
     """
 
     frames: int
     """Frames restored."""
     dropped: int
-    """Frames captured and not restored, whatever the cause."""
+    """Frames that were captured and came too late to be restored: by the slot or the deadline."""
     damaged: int
     """Pieces of the input that did not decode while later ones did."""
     stopped: bool
@@ -58,11 +59,15 @@ class StreamReport:
     """The most frames that ever waited: before the restorer (`slot`), before any sink (`queue`)."""
     histograms: tuple[Latencies, ...] = ()
     """The distributions behind `latencies`."""
+    live: bool = False
+    """Whether frames came when the world made them."""
+    policy: str = "all"
+    """One of `slot.POLICIES`."""
     captured: int = 0
     """Frames the source gave."""
     drops: Mapping[str, int] = field(default_factory=dict)
-    """Cause -> frames: `slot`, `deadline`, `stop` (see `ledger.CAUSES`); `source` are frames
-    that it knows it never gave, and are no part of `captured`."""
+    """Cause -> frames: `slot`, `deadline`, `stop` (see `ledger.CAUSES`); `source`, which it knows
+    it never gave and are no part of `captured`; `sink`, restored and not taken, over all sinks."""
     late: int = 0
     """Frames restored later than the budget; 0 without one."""
     missed_in_a_row: int = 0

@@ -183,13 +183,18 @@ class Outlet:
             if self._thread.is_alive() and self.error is None:
                 self._leave_behind()
 
+    @property
+    def lost(self) -> int:
+        """Frames the sink did not get, or could not deliver."""
+        return self._dropped + self._sink.lost
+
     def outcome(self) -> SinkOutcome:
         """Return what became of the frames; final once joined."""
         with self._changed:
             return SinkOutcome(
                 name=self.name,
                 written=self._written - self._sink.lost,
-                dropped=self._dropped + self._sink.lost,
+                dropped=self.lost,
                 peak_depth=self._peak,
                 error="" if self.error is None else str(self.error),
                 latencies=self.latencies.summary(),

@@ -63,6 +63,7 @@ class Run:
         self.outlets = [
             self._outlet(name, sink, frames_in_flight, alone=alone) for name, sink in sinks.items()
         ]
+        ledger.sink_losses = lambda: sum(outlet.lost for outlet in self.outlets)
         self._decoding = Latencies(("decode",))
         self._errors: list[BaseException] = []
         self._source_ended = False
@@ -200,7 +201,7 @@ class Run:
         first_ns = min((at for at in written if at is not None), default=self._begun_ns)
         return StreamReport(
             frames=books.restored,
-            dropped=books.captured - books.restored,
+            dropped=books.dropped["slot"] + books.dropped["deadline"],
             damaged=self._source.damaged,
             stopped=self._options.stop.is_set(),
             elapsed_seconds=elapsed_seconds,
@@ -214,6 +215,8 @@ class Run:
                 "queue": max((outcome.peak_depth for outcome in outcomes), default=0),
             },
             histograms=histograms,
+            live=self._source.info.live,
+            policy=self._options.policy,
             captured=books.captured,
             drops=books.dropped,
             late=books.late,

@@ -49,6 +49,8 @@ def live() -> RunReport:
         latencies=latencies.summary(),
         peak_depths={"slot": 1, "queue": 1},
         histograms=(latencies,),
+        live=True,
+        policy="deadline",
         captured=100,
         drops={"source": 2, "slot": 7, "deadline": 3, "stop": 0},
         late=5,
@@ -107,6 +109,21 @@ def test_the_terminal_tells_the_same(live: RunReport) -> None:
     Console(file=io.StringIO()).print(text)
 
 
+def test_waiting_for_a_camera_is_not_shown_as_work(live: RunReport) -> None:
+    page = html_page(live)
+    chart = page[page.index('aria-labelledby="waterfall') : page.index("How latency is spread")]
+    assert "next frame" not in chart
+    assert ">decode<" not in chart
+    assert '<tr><th scope="row">next frame</th>' in page
+    assert "<dt>next frame</dt>" in page
+
+
+def test_frames_read_ahead_of_a_limit_are_not_called_dropped(live: RunReport) -> None:
+    drops = {"source": 0, "slot": 0, "deadline": 0, "stop": 3, "sink": 0}
+    stream = replace(live.stream, live=False, policy="all", dropped=0, drops=drops)
+    assert "dropped by cause" not in "".join(summary_lines(replace(live, stream=stream)))
+
+
 def test_json_holds_the_books(live: RunReport) -> None:
     content = live.as_json()
     assert content["source"] == "rtsp://***@127.0.0.1/door"
@@ -114,10 +131,15 @@ def test_json_holds_the_books(live: RunReport) -> None:
     assert content["ladder"]["rungs"][1]["frames"] == 80
     assert content["sinks"][1]["figures"] == {"latency_p50_ms": 12.345}
     assert content["captured"] == content["frames"] + content["dropped"] == 100
+    assert (content["live"], content["policy"]) == (True, "deadline")
 
 
 def test_a_file_that_went_through_whole_has_none_of_it(live: RunReport) -> None:
     stream = replace(
-        live.stream, drops=dict.fromkeys(live.stream.drops, 0), sinks=(_sink("out.mp4"),), events=()
+        live.stream,
+        live=False,
+        drops=dict.fromkeys(live.stream.drops, 0),
+        sinks=(_sink("out.mp4"),),
+        events=(),
     )
     assert live_sections(replace(live, stream=stream, budget_ms=None, ladder=None)) == []

@@ -31,7 +31,7 @@ KEYS = {
     "stopped", "elapsed_seconds", "frames_per_second", "first_frame_ms", "cpu_seconds",
     "cpu_ms_per_frame", "stages", "peak_depths", "host", "created", "distributions", "quality",
     "drift", "captured", "drops", "late", "missed_in_a_row", "jitter_ms", "intervals", "state",
-    "reconnects", "events", "sinks", "budget_ms", "ladder",
+    "reconnects", "events", "sinks", "budget_ms", "ladder", "live", "policy",
 }  # fmt: skip
 DRIFT = Drift(
     watched=12,

@@ -18,8 +18,9 @@ def test_every_frame_is_in_one_column() -> None:
     for _ in range(5):
         assert ledger.restore(5 * MS, "edge-n fp32")
     ledger.health.lose(2)
+    ledger.sink_losses = lambda: 7
     books = ledger.snapshot()
-    assert books.dropped == {"source": 2, "slot": 3, "deadline": 1, "stop": 1}
+    assert books.dropped == {"source": 2, "slot": 3, "deadline": 1, "stop": 1, "sink": 7}
     assert books.captured == books.restored + 3 + 1 + 1
     assert (books.rung, books.latency_ms, books.late) == ("edge-n fp32", 5.0, 0)
 
