@@ -21,28 +21,34 @@ from tests.helpers.streams import (
 
 
 class CollectFails(RepeatingRestorer):
-    """Fails once two frames are in it, or went through."""
+    """Fails to hand out any frame once it was given enough of them."""
 
     def collect(self) -> Bytes:
-        if len(self.submitted) >= 2:
+        if len(self.submitted) > self._fail_at:
             raise EngineError("the device went away")
         return super().collect()
 
+    def submit(self, frame_hwc: Bytes) -> None:
+        at, self._fail_at = self._fail_at, None
+        super().submit(frame_hwc)
+        self._fail_at = at
 
-def _fail_later(frame: Frame) -> None:
-    if frame.serial >= 1:
-        raise ZeroDivisionError
+
+def _watch_fails(at: int) -> dict[str, object]:
+    def fail(frame: Frame) -> None:
+        if frame.serial >= at:
+            raise ZeroDivisionError
+
+    return {"watch": fail}
 
 
 ENDS = {
-    "the source breaks": (lambda: BreakingSource(9), RepeatingRestorer, {}, SourceError),
-    "a submit fails": (lambda: synth(400), lambda n: RepeatingRestorer(n, 1), {}, EngineError),
-    "a collect fails": (lambda: synth(400), CollectFails, {}, EngineError),
-    "the watch fails": (
-        lambda: synth(400), RepeatingRestorer, {"watch": _fail_later}, ZeroDivisionError,
-    ),
-    "the limit is reached": (lambda: synth(400), RepeatingRestorer, {"limit": 5}, None),
-}  # fmt: skip
+    "the source breaks": (lambda at: BreakingSource(at + 4), RepeatingRestorer, {}, SourceError),
+    "a submit fails": (lambda at: synth(400), RepeatingRestorer, {}, EngineError),
+    "a collect fails": (lambda at: synth(400), CollectFails, {}, EngineError),
+    "the watch fails": (lambda at: synth(400), RepeatingRestorer, _watch_fails, ZeroDivisionError),
+    "the limit is reached": (lambda at: synth(400), RepeatingRestorer, {"limit": 5}, None),
+}
 
 
 @pytest.mark.parametrize("policy", ["all", "latest"])
@@ -50,9 +56,12 @@ ENDS = {
 @pytest.mark.parametrize("end", ENDS)
 def test_every_captured_frame_is_accounted_for(end: str, in_flight: int, policy: str) -> None:
     make_source, make_restorer, options, expected = ENDS[end]
-    source, sink = make_source(), NotingSink()
+    at = 5 if policy == "all" else 0  # of the newest frames there may be as few as one
+    source, sink = make_source(at), NotingSink()
     ledger = Ledger(source.health)
-    arguments = (source, make_restorer(3), sink)
+    fails = expected is EngineError
+    arguments = (source, make_restorer(3, at if fails else None), sink)
+    options = options(at) if callable(options) else options
     named = {"policy": policy, "in_flight": in_flight, "ledger": ledger, **options}
     if expected is None:
         run_stream(*arguments, **named)
