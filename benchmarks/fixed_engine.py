@@ -22,6 +22,8 @@ class FixedEngine:
     """
 
     rung = "fixed"
+    why = "a sleep"
+    recurrent = False
 
     def __init__(self, milliseconds: float, frames_in_flight: int = 3) -> None:
         """A frame of 320x180 takes this long."""
@@ -58,6 +60,12 @@ class FixedEngine:
 
     def reset(self) -> None:
         """It remembers nothing."""
+
+    def reserve(self, width: int, height: int) -> None:
+        """Everything is ready."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
 
 class StampSink(Sink):
