@@ -121,6 +121,7 @@ def overhead(engine_ms: float, seconds: float, way: str) -> tuple[FixedEngine, S
     if way == "two_sinks":
         sinks["second"] = SkippingSink()
     ladder = Ladder([engine], budget_ms=1000)
+    ladder.reserve(WIDTH, HEIGHT)
     shared = SharedRestorer(ladder, Turns())
     run_stream(
         source, shared, sinks, policy="deadline",

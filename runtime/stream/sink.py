@@ -1,6 +1,5 @@
 """Where restored frames go: one Protocol, and the choice by URI."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from crispstream.core.uris import masked
 from crispstream.runtime.frame import Frame, StreamInfo
 
 from .ledger import Ledger
+from .source import path_of
 
 CODECS = ("h264", "hevc")
 ENCODERS = ("auto", "nvenc", "cpu")
@@ -28,14 +28,18 @@ SCHEMES = {
 }
 """Scheme of a sink's address -> kind of sink."""
 
+_ON_DISK = ("folder", "image", "video")
+"""Kinds of sinks whose address is a path."""
 _MOST_A_SECOND = 1000
+_LONGEST_SEGMENT_SECONDS = 86_400
 _ABLE = {
-    "codec": {"video", "push"},
-    "encoder": {"video", "push"},
-    "constant frame rate": {"video", "push"},
-    "length of segments": {"video"},
+    "codec (--codec)": {"video", "push"},
+    "encoder (--encoder)": {"video", "push"},
+    "output_fps (--output-fps)": {"video", "push"},
+    "segment_seconds (--segment-seconds)": {"video"},
 }
-"""Option -> kinds of sinks that can obey it; any can be given pictures of a size."""
+"""Option, as a key of a file and at the command line -> kinds of sinks that can obey it; any can
+be given pictures of a size."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class SinkOptions:
     """A constant rate to write, by repeating and leaving out frames; by default every frame
     keeps its own time."""
     segment_seconds: float | None = None
-    """Begin a new file each so many seconds."""
+    """Begin a new file each so many seconds, from 1 to a day's."""
 
     def __post_init__(self) -> None:
         """Refuse what no sink could do.
@@ -68,12 +72,15 @@ class SinkOptions:
             )
         if self.frame_rate is not None and not 0 < self.frame_rate <= _MOST_A_SECOND:
             raise UsageError(
-                f"{self.frame_rate:g} frames per second cannot be written; give a rate up to "
-                f"{_MOST_A_SECOND}"
+                f"{self.frame_rate:g} frames per second cannot be written; give more than 0 and at "
+                f"most {_MOST_A_SECOND}"
             )
         seconds = self.segment_seconds
-        if seconds is not None and not (seconds >= 1 and math.isfinite(seconds)):
-            raise UsageError(f"segments of {seconds:g} s are too short; give 1 second or more")
+        if seconds is not None and not 1 <= seconds <= _LONGEST_SEGMENT_SECONDS:
+            raise UsageError(
+                f"segments of {seconds:g} s cannot be recorded; give 1 to "
+                f"{_LONGEST_SEGMENT_SECONDS} seconds"
+            )
 
 
 def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
@@ -151,11 +158,28 @@ def open_sink(
         SinkError: if the place cannot be written to, or does not answer.
     """
     kind = _kind_of(uri)
-    _refuse_the_source(uri, source)
-    if kind == "null":
-        from .sinks.null import NullSink
+    _refuse_the_source(kind, uri, source)
+    if kind == "push":
+        from .sinks.push import PushSink
 
-        return NullSink()
+        return PushSink(uri, info, scale, threads=threads, options=options)
+    if kind not in _ON_DISK:
+        return _open_observer(kind, uri, ledger)
+    path = Path(uri)
+    if kind == "folder":
+        from .sinks.folder import FolderSink
+
+        return FolderSink(path, overwrite=overwrite)
+    if kind == "video" and options.segment_seconds is not None:
+        from .sinks.segments import SegmentSink
+
+        return SegmentSink(path, info, scale, threads=threads, options=options)
+    _refuse_to_overwrite(path, overwrite)
+    return _open_file(kind, path, info, scale, threads, options)
+
+
+def _open_observer(kind: str, uri: str, ledger: Ledger | None) -> Sink:
+    """Open a sink that keeps no picture."""
     if kind == "preview":
         from .sinks.preview.preview import PreviewSink
 
@@ -164,34 +188,14 @@ def open_sink(
         from .sinks.timecode import TimecodeSink
 
         return TimecodeSink()
-    if kind == "push":
-        from .sinks.push import PushSink
+    from .sinks.null import NullSink
 
-        return PushSink(uri, info, scale, threads=threads, options=options)
-    return _open_path(kind, Path(uri), info, scale, overwrite, threads, options)
+    return NullSink()
 
 
-def _open_path(
-    kind: str,
-    path: Path,
-    info: StreamInfo,
-    scale: int,
-    overwrite: bool,
-    threads: int | None,
-    options: SinkOptions,
+def _open_file(
+    kind: str, path: Path, info: StreamInfo, scale: int, threads: int | None, options: SinkOptions
 ) -> Sink:
-    if kind == "folder":
-        from .sinks.folder import FolderSink
-
-        return FolderSink(path, overwrite=overwrite)
-    if kind == "video" and options.segment_seconds is not None:
-        from .sinks.segments import SegmentSink
-
-        seconds = options.segment_seconds
-        return SegmentSink(
-            path, info, scale, segment_seconds=seconds, threads=threads, options=options
-        )
-    _refuse_to_overwrite(path, overwrite)
     if kind == "image":
         from .sinks.folder import ImageSink
 

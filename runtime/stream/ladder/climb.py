@@ -154,6 +154,27 @@ class Controller:
             return ""
         return self._go_down(outcome.now_ns, why) if why else self._climb(outcome.now_ns)
 
+    def resize(self, larger: float, now_ns: int) -> None:
+        """Go on with frames of another size, `larger` times as many pixels, and so as dear.
+
+        The best rung that should fit under the load there is goes on; a better one than before
+        only with room to spare.
+        """
+        load = self._cost_ns() / self._present.unloaded_ns
+        for rung in self._rungs:
+            rung.first_ns = max(1, round(rung.first_ns * larger))
+            rung.unloaded_ns *= larger
+        room_ns = self._room_ns()
+        fitting = (
+            number
+            for number, rung in enumerate(self._rungs)
+            if rung.unloaded_ns * load <= room_ns * (MARGIN if number < self.rung else 1)
+        )
+        self.rung = next(fitting, len(self._rungs) - 1)
+        self._load = load
+        self._learns = self._climbed = False  # what is not quite as large is so for all rungs
+        self._begin(now_ns)
+
     @property
     def _present(self) -> _Rung:
         return self._rungs[self.rung]

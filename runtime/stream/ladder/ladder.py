@@ -10,41 +10,21 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import NamedTuple, Protocol
-
-import numpy as np
+from typing import NamedTuple
 
 from crispstream.core.clock import Clock, monotonic_ns
 from crispstream.core.errors import FrameError, UsageError
 from crispstream.core.pixels import Bytes
-from crispstream.runtime.frame import check_frame
-from crispstream.runtime.stream.restoring import FrameRestorer
+from crispstream.runtime.frame import Frame, check_frame
 
 from .climb import Controller, Outcome, worthwhile
+from .costs import Rung as Rung
+from .costs import measured_ns
+from .pace import Pace
 from .use import LadderUse as LadderUse
 from .use import Tally
 
-_WARM_UPS = 3
-"""Frames measured of each rung, after one that is not; the shortest time counts."""
 _log = logging.getLogger("crispstream.stream")
-
-
-class Rung(FrameRestorer, Protocol):
-    """What a ladder needs of a restorer; `runtime.restorer.Restorer` is the real one.
-
-    Attributes:
-        why: one line: what runs it, and why not something faster.
-        recurrent: whether frames depend on those before.
-    """
-
-    why: str
-    recurrent: bool
-
-    def reserve(self, width: int, height: int) -> None:
-        """Make everything ready for frames of this size, in pixels."""
-
-    def close(self) -> None:
-        """Let go of everything; calling it twice does no harm."""
 
 
 class _Pending(NamedTuple):
@@ -66,7 +46,7 @@ class Ladder:
     Attributes:
         rung: what restored the frame collected last; before the first, what will.
         frames_in_flight: how many frames `submit` takes before `collect` must be called.
-        latencies: of all rungs together, which write into one; the warm-up is not counted.
+        latencies: of all rungs together, which write into one; measuring is not counted.
         budget_ms: from capture to restored.
         recurrent: whether frames of any rung depend on those before.
         restorers: the rungs, best first.
@@ -97,6 +77,8 @@ class Ladder:
         self._clock = clock
         self._used = list(range(len(names)))
         self._tally = Tally(names, budget_ms)
+        self._pace = Pace()
+        self._announced = False
         self._interval_ns: int | None = None
         self._controller: Controller | None = None
         self._shape: tuple[int, ...] = ()
@@ -126,17 +108,31 @@ class Ladder:
         """Tell how fast frames come, where none may be lost however long the budget is.
 
         A rung that takes longer than from one frame to the next then counts as missing. None
-        where the source waits, as a file does.
+        where the source waits, as a file does, and where nobody knows; see `watch`.
         """
-        self._interval_ns = round(1e9 / frames_per_second) if frames_per_second else None
+        self._announced = frames_per_second is not None
+        self._keep_to(round(1e9 / frames_per_second) if frames_per_second else None)
+
+    def watch(self, frame: Frame) -> None:
+        """Look at a frame of a live source, to learn how fast they come if nobody told.
+
+        For the loop's `watch`, which gives each frame that is submitted.
+        """
+        if not self._announced and (interval_ns := self._pace.note(frame)) is not None:
+            self._keep_to(interval_ns)
+
+    def _keep_to(self, interval_ns: int | None) -> None:
+        self._interval_ns = interval_ns
         if self._controller is not None:
-            self._controller.interval_ns = self._interval_ns
+            self._controller.interval_ns = interval_ns
 
     def reserve(self, width: int, height: int) -> None:
         """Make every rung ready for frames of this size, in pixels; it may take a while.
 
-        Each restores a few frames, which is how it is measured, and forgets them. Rungs no
-        faster than a better one are left out. The best that fits is in charge.
+        Before the first frame of all, each rung restores a few, which is how it is measured, and
+        forgets them. Later what is known of it is taken to grow with the number of pixels: frames
+        that were handed out stay as they are. Rungs no faster than a better one are left out.
+        The best that fits is in charge.
 
         Raises:
             UsageError: if it is not the size of a frame.
@@ -152,38 +148,24 @@ class Ladder:
             )
         for restorer in self.restorers:
             restorer.reserve(width, height)
-        costs_ns = self._measured(width, height)
+        if self._tally.begun and self._controller is not None:
+            larger = width * height / (self._shape[0] * self._shape[1])
+            self._controller.resize(larger, self._clock())
+        else:
+            self._controller = self._measured(width, height)
+            self._tally.number = self._used[self._controller.rung]
+            self.rung = self._names[self._tally.number]
+        self._shape = (height, width, 3)
+        self._why_change = f"frames are {width}x{height} px now"
+        _log.debug("ladder: %s", self.why)
+
+    def _measured(self, width: int, height: int) -> Controller:
+        costs_ns = measured_ns(self.restorers, width, height, self._clock)
         self._used = worthwhile(costs_ns)
         self._tally.measured(costs_ns, self._used)
         in_use_ns = [costs_ns[number] for number in self._used]
         budget_ns = round(self.budget_ms * 1e6)
-        self._controller = Controller(in_use_ns, budget_ns, self._clock(), self._interval_ns)
-        self._shape = (height, width, 3)
-        self._why_change = f"frames are {width}x{height} px now"
-        if not self._tally.begun:
-            self._tally.number = self._used[self._controller.rung]
-            self.rung = self._names[self._tally.number]
-        _log.debug("ladder: %s", self.why)
-
-    def _measured(self, width: int, height: int) -> list[int]:
-        """Return each rung's service time in ns; taken in turns, so that a burst hits all."""
-        ramp = np.linspace(0, 255, width, dtype=np.uint8)[None, :, None]
-        frame_hwc = np.broadcast_to(ramp, (height, width, 3)).copy()
-        rounds = [
-            [self._timed(restorer, frame_hwc) for restorer in self.restorers]
-            for _ in range(1 + _WARM_UPS)
-        ]
-        for restorer in self.restorers:
-            restorer.reset()
-        if not self._tally.begun:
-            self.latencies.clear()
-        return [min(times_ns) for times_ns in zip(*rounds[1:], strict=True)]
-
-    def _timed(self, restorer: Rung, frame_hwc: Bytes) -> int:
-        begun_ns = self._clock()
-        restorer.submit(frame_hwc)
-        restorer.collect()
-        return self._clock() - begun_ns
+        return Controller(in_use_ns, budget_ns, self._clock(), self._interval_ns)
 
     def submit(self, frame_hwc: Bytes) -> None:
         """Give a frame [H,W,3] to the rung that is to be in charge.
