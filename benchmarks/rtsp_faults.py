@@ -1,11 +1,15 @@
 """How soon a real RTSP server that failed is live again, and what failing leaves behind.
 
-GStreamer's RTSP server on loopback, a process of its own, fails in turn: killed, stopped
-(SIGSTOP), silent, frozen picture, another size, leaping timestamps. Measured is the time from
-its return to the first good frame: one that shows the new picture, size or time. Needs the
-GStreamer packages named in .ci/run.
+GStreamer's RTSP server on loopback, a process of its own, is killed again and again, and starts
+again after 0.2 to 3 s, or after 10 to 20 s each eighth time, when the reader's waits are at their
+longest. In between it fails in other ways: stopped (SIGSTOP), silent, frozen picture, another
+size, leaping timestamps. Measured is the time from its return to the first good frame: of the new
+connection after a kill, else one that shows the new picture, size or time. Needs the GStreamer
+packages named in .ci/run. Takes 7 minutes.
 """
 
+import itertools
+import logging
 import os
 import random
 import threading
@@ -26,6 +30,8 @@ AT_MOST_SECONDS = 3.0
 AT_MOST_RATIO = 1.02
 SIZES = ("320x180", "160x96")
 _SETTLED_ROUNDS = 12
+_KILLS_TO_ONE_OTHER = 2
+_KILLS_TO_A_LONG_OUTAGE = 8
 _GUARD_SECONDS = 60.0
 
 
@@ -71,6 +77,20 @@ class Reader:
         self._thread.join(_GUARD_SECONDS)
 
 
+class Leaps(logging.Handler):
+    """Counts how often the source tells that its feed's clock jumped."""
+
+    def __init__(self) -> None:
+        """Listen."""
+        super().__init__(logging.WARNING)
+        self.count = 0
+        logging.getLogger("crispstream.stream").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note; the frame that leapt comes right after this."""
+        self.count += "its clock jumped" in record.getMessage()
+
+
 class Faults:
     """The ways to fail; each returns the seconds from the server's return to a good frame."""
 
@@ -78,17 +98,22 @@ class Faults:
         """Take a server that runs, and who reads it."""
         self._server, self._reader, self._source = server, reader, source
         self._chance = random.Random(6)
+        self._leaps = Leaps()
+        self._kills = 0
         self._size = SIZES[0]
         self._jumped_seconds = 0.0
 
     def killed(self) -> float:
         """Power cut: the process dies and another one takes its port."""
+        reconnects = self._source.health.reconnects
+        self._kills += 1
+        is_long = self._kills % _KILLS_TO_A_LONG_OUTAGE == 0
         self._server.kill()
-        self._pause()
+        time.sleep(self._chance.uniform(*((10.0, 20.0) if is_long else (0.2, 3.0))))
         self._size = SIZES[0]
         self._jumped_seconds = 0.0
         self._server.start()
-        return self._reader.seconds_until(lambda _: True)
+        return self._reader.seconds_until(lambda _: self._source.health.reconnects > reconnects)
 
     def stopped(self) -> float:
         """The process hangs; its connections stay open."""
@@ -124,16 +149,24 @@ class Faults:
         seconds = self._chance.choice((3600.0, 10.0))
         seconds = -seconds if self._jumped_seconds > 0 else seconds
         self._jumped_seconds += seconds
+        before = self._leaps.count
         self._server.jump(seconds)
-        return self._reader.seconds_until(lambda _: True)
+        return self._reader.seconds_until(lambda _: self._leaps.count > before)
 
     def _pause(self) -> None:
-        time.sleep(self._chance.uniform(0.2, 5.0))
+        time.sleep(self._chance.uniform(0.2, 4.0))
 
-    def in_turn(self, rounds: int) -> list[tuple[str, Callable[[], float]]]:
-        """Return names and functions, all kinds equally often."""
-        kinds = [self.killed, self.stopped, self.silent, self.frozen, self.resized, self.leaping]
-        return [(kind.__name__, kind) for kind in (kinds * rounds)[:rounds]]
+    def in_turn(self, kills: int) -> list[tuple[str, Callable[[], float]]]:
+        """Return names and functions: so many kills, and the others in turn between them."""
+        others = itertools.cycle(
+            (self.stopped, self.silent, self.frozen, self.resized, self.leaping)
+        )
+        kinds: list[Callable[[], float]] = []
+        for number in range(1, kills + 1):
+            kinds.append(self.killed)
+            if number % _KILLS_TO_ONE_OTHER == 0:
+                kinds.append(next(others))
+        return [(kind.__name__, kind) for kind in kinds]
 
 
 def held() -> dict[str, int]:
@@ -193,10 +226,10 @@ def figures_of(
 def main() -> None:
     """Let it fail again and again."""
     parser = arguments(__doc__)
-    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=50, help="how often it is killed")
     chosen = parser.parse_args()
-    if chosen.rounds <= _SETTLED_ROUNDS + 1:
-        parser.error(f"--rounds must be more than {_SETTLED_ROUNDS + 1}")
+    if chosen.rounds + chosen.rounds // _KILLS_TO_ONE_OTHER <= _SETTLED_ROUNDS + 1:
+        parser.error("--rounds must be 10 or more")
     if reason := why_no_rtsp_server():
         raise SystemExit(reason)
     seconds, after, counts = measure(chosen.rounds)
@@ -211,7 +244,7 @@ def main() -> None:
         "descriptors_left": Limit(last["descriptors"] - settled["descriptors"], 0),
     }
     figures = figures_of(seconds, after, counts)
-    settings = {"rounds": chosen.rounds, "size": SIZES[0], "frames_per_second": 25, "gop": 25}
+    settings = {"kills": chosen.rounds, "size": SIZES[0], "frames_per_second": 25, "gop": 25}
     publish(result("rtsp_faults", settings=settings, figures=figures, limits=limits), chosen)
 
 

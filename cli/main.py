@@ -6,6 +6,7 @@ start without torch.
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Annotated
@@ -165,7 +166,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError:
         # The reader (`| head`) or the terminal has left; Python flushes again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if arguments is None and _left_behind():
+        # A thread that hangs in a library, such as a connection that nobody answers: were the
+        # interpreter taken down around it, it could wake up in what is gone, and crash.
+        sys.stderr.flush()
+        os._exit(code)
     return code
+
+
+def _left_behind() -> bool:
+    """Whether a thread that was not joined still runs."""
+    return any(thread.daemon for thread in threading.enumerate())
 
 
 if __name__ == "__main__":

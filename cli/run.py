@@ -1,19 +1,22 @@
 """`crispstream run`: a stream in, a sharp one out, and where every millisecond went."""
 
-from pathlib import Path
+import typer
 
 from crispstream.core.errors import UsageError
+from crispstream.core.uris import masked
 
 from . import run_options as ask
 
 
 def run(
+    context: typer.Context,
     source: ask.SourceUri = None,
     sinks: ask.SinkUris = None,
     config: ask.Config = None,
     model: ask.Model = "edge-n",
     precision: ask.Precision = "auto",
     backend: ask.Backend = "auto",
+    device: ask.Device = "auto",
     no_cuda_graph: ask.NoCudaGraph = False,
     tile: ask.Tile = None,
     threads: ask.Threads = None,
@@ -43,14 +46,19 @@ def run(
 
     crispstream run rtsp://10.0.0.7/stream rec.mp4 preview://127.0.0.1:8080 --budget-ms 33
     """
+    from .run_device import use_device
+
     if config is not None:
-        _run_cameras(config, source, seconds, report, json=json)
+        from .run_checks import check_beside_config
+        from .run_config import run_config
+
+        check_beside_config(context, config, source)
+        use_device(device)
+        run_config(config, device=device, seconds=seconds, report=report, json=json)
         return
     if source is None or not sinks:
-        raise UsageError(
-            "there is no SOURCE and SINK; name them, as in: crispstream run clip.mp4 out.mp4; or "
-            "name a file of cameras with --config"
-        )
+        raise UsageError(_what_is_missing(source))
+    use_device(device)
     from crispstream.runtime.stream.sink import SinkOptions
     from crispstream.runtime.stream.source import SourceOptions
 
@@ -76,6 +84,7 @@ def run(
             model=model,
             precision=precision,
             backend=backend,
+            device=device,
             cuda_graph=not no_cuda_graph,
             tile=ask.size_or_none("--tile", tile),
             threads=threads,
@@ -93,13 +102,8 @@ def run(
     )
 
 
-def _run_cameras(
-    config: Path, source: str | None, seconds: float | None, report: Path | None, *, json: bool
-) -> None:
-    from .run_config import run_config
-
-    if source is not None:
-        raise UsageError(
-            f"--config '{config}' names the sources and sinks; leave out '{source}', or --config"
-        )
-    run_config(config, seconds=seconds, report=report, json=json)
+def _what_is_missing(source: str | None) -> str:
+    example = "as in: crispstream run clip.mp4 out.mp4"
+    if source is None:
+        return f"there is no SOURCE and SINK; name them, {example}; or a file of cameras: --config"
+    return f"there is no SINK for what comes from '{masked(source)}'; name one, {example}"

@@ -1,10 +1,16 @@
 """Requests of `crispstream run` that are refused before any work is spent on them."""
 
+import math
 from pathlib import Path
+
+import typer
 
 from crispstream.core.errors import UsageError
 from crispstream.core.files import IMAGE_EXTENSIONS
+from crispstream.core.uris import masked
 
+BESIDE_CONFIG = ("config", "device", "seconds", "report", "json")
+"""Names of the options that go with --config; what else there is stands in the file."""
 _REPORT_ENDINGS = (".json", ".html", ".htm")
 
 
@@ -59,6 +65,43 @@ def check_one_image(sink: str, source: str, frame_count: int | None, limit: int 
     frames = min((n for n in (frame_count, limit) if n is not None), default=1)
     if frames > 1:
         raise UsageError(
-            f"'{source}' has about {frames} frames and '{sink}' holds one; add --limit 1 for the "
-            "first, or name a folder or a video as the output"
+            f"'{masked(source)}' has about {frames} frames and '{sink}' holds one; add --limit 1 "
+            "for the first, or name a folder or a video as the output"
         )
+
+
+def check_positive(option: str, number: float | None) -> None:
+    """Raise UsageError unless a number that was given is finite and more than 0."""
+    if number is not None and not (number > 0 and math.isfinite(number)):
+        raise UsageError(f"{option} is {number:g}; give a finite number above 0")
+
+
+def check_beside_config(context: typer.Context, config: Path, source: str | None) -> None:
+    """Make sure that nothing was asked for which --config would not heed.
+
+    Raises:
+        UsageError: naming the option, and what to write in the file instead.
+    """
+    if source is not None:
+        raise UsageError(
+            f"--config '{config}' names the sources and sinks; leave out '{masked(source)}', or "
+            "--config"
+        )
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name not in BESIDE_CONFIG and _was_given(context, name):
+            raise UsageError(_instead(parameter.opts[0], name, config))
+
+
+def _was_given(context: typer.Context, name: str) -> bool:
+    origin = context.get_parameter_source(name)
+    return origin is not None and origin.name == "COMMANDLINE"
+
+
+def _instead(option: str, name: str, config: Path) -> str:
+    from crispstream.runtime.stream.cameras.keys import KEYS, RUN_KEYS
+
+    if name not in KEYS and name not in RUN_KEYS:
+        return f"{option} is for one stream, and '{config}' is run instead; leave one of them out"
+    value = "true" if name in ("overwrite", "allow_uncertified") else "..."
+    return f"{option} is not heeded beside --config; write `{name} = {value}` in '{config}'"

@@ -6,39 +6,44 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from crispstream.core.errors import CrispstreamError, SinkError, UsageError
+from crispstream.core.errors import CrispstreamError, SinkError
 from crispstream.core.files import write_json_atomically
 from crispstream.core.uris import masked
 
-from .run_checks import check_reports
+from .run_checks import check_positive, check_reports
 from .run_config_text import end_lines, end_table, failures, live_table
+from .run_device import on_device
+from .run_output import SIGNALLED, finished
 from .run_signals import signals_caught
 from .warn import say
 
 if TYPE_CHECKING:
     from crispstream.runtime.stream.cameras.camera import CamerasConfig
     from crispstream.runtime.stream.cameras.cameras import CameraReport, CamerasReport, States
+    from crispstream.runtime.stream.ledger import Snapshot
 
 SCHEMA = 1
 """Version of the report. Raised when a key changes its name or meaning, not when one is added."""
-_SIGNALLED = 128  # a shell's exit code for a process that a signal ended, plus its number
 _REDRAW_SECONDS = 0.25
 _OF_THE_PROCESS = ("schema", "host", "created", "cpu_seconds", "cpu_ms_per_frame")
 """What of a stream's report is no camera's own."""
 
 
-def run_config(path: Path, *, seconds: float | None, report: Path | None, json: bool) -> None:
+def run_config(
+    path: Path, *, device: str, seconds: float | None, report: Path | None, json: bool
+) -> None:
     """Run the cameras of a file until they end, the time is over, or a signal comes.
 
     Args:
         path: of the TOML file.
+        device: `cpu` for all cameras to work there; see `run_device`.
         seconds: how long at most; by default what the file says.
         report: write the figures to this JSON file.
         json: print them as one line instead of a table.
@@ -51,9 +56,8 @@ def run_config(path: Path, *, seconds: float | None, report: Path | None, json: 
     from crispstream.runtime.stream.cameras.cameras import run_cameras
     from crispstream.runtime.stream.cameras.config import load_config
 
-    if seconds is not None and not seconds > 0:
-        raise UsageError(f"--seconds is {seconds:g}; give more than 0")
-    config = load_config(path)
+    check_positive("--seconds", seconds)
+    config = _placed(load_config(path), device)
     _check_report(config, report)
     with signals_caught() as caught:
         building = _Building(caught.stop)
@@ -66,12 +70,17 @@ def run_config(path: Path, *, seconds: float | None, report: Path | None, json: 
         _write(content, report)
     with suppress(OSError):  # after SIGHUP there may be nobody to read it
         if caught.signal_number:
-            say(f"stopped by {signal.Signals(caught.signal_number).name}; all outputs end there")
+            name = signal.Signals(caught.signal_number).name
+            say(f"stopped by {name}; {finished(failed=figures.failed)}")
         _print(figures, content, json=json)
     if caught.signal_number:
-        raise typer.Exit(_SIGNALLED + caught.signal_number)
+        raise typer.Exit(SIGNALLED + caught.signal_number)
     if figures.failed:
         raise typer.Exit(CrispstreamError.exit_code)
+
+
+def _placed(config: "CamerasConfig", device: str) -> "CamerasConfig":
+    return replace(config, cameras=tuple(on_device(each, device) for each in config.cameras))
 
 
 def _check_report(config: "CamerasConfig", report: Path | None) -> None:
@@ -144,7 +153,7 @@ def _camera(camera: "CameraReport") -> dict[str, Any]:
         "failed": camera.failed,
         "error": str(camera.error) if camera.error is not None else "",
         "turn_waits": dict(camera.turn_waits),
-        "books": None if camera.snapshot is None else asdict(camera.snapshot),
+        "books": None if camera.snapshot is None else _books(camera.snapshot),
         "run": _run(camera),
     }
 
@@ -190,3 +199,8 @@ def _print(figures: "CamerasReport", content: dict[str, Any], *, json: bool) -> 
             console.print(line, highlight=False, markup=False)
     for sentence in failures(figures):
         say(f"error: {sentence}")
+
+
+def _books(books: "Snapshot") -> dict[str, Any]:
+    """Return the books without the rate of the last second, which at the end says nothing."""
+    return {key: value for key, value in asdict(books).items() if key != "frames_per_second"}

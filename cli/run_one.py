@@ -9,21 +9,29 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from crispstream.core.errors import UsageError
+from crispstream.core.errors import SourceError, UsageError
+from crispstream.core.registry import did_you_mean
 from crispstream.core.sizes import Size
 from crispstream.core.uris import masked
 
 from .build_progress import BuildWatch
-from .run_checks import check_one_image, check_reports
-from .run_output import SIGNALLED, finish, shown_progress, stopped_line
+from .run_checks import check_one_image, check_positive, check_reports
+from .run_device import on_device
+from .run_output import SIGNALLED, finish, stopped_line
+from .run_progress import shown_progress
 from .run_restorer import Running, open_running
 from .run_signals import Caught, signals_caught
 from .warn import watch_for_drift
 
 if TYPE_CHECKING:
     from crispstream.runtime.measure.report import RunReport
-    from crispstream.runtime.stream.sink import SinkOptions
+    from crispstream.runtime.stream.drift import DriftWatch
+    from crispstream.runtime.stream.ledger import Ledger
+    from crispstream.runtime.stream.outcome import StreamReport
+    from crispstream.runtime.stream.sink import Sink, SinkOptions
     from crispstream.runtime.stream.source import Source, SourceOptions
+
+_LADDER_OFF = "off"
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class Request:
     model: str
     precision: str
     backend: str
+    device: str
     cuda_graph: bool
     tile: Size | None
     threads: int | None
@@ -52,6 +61,11 @@ class Request:
     html: Path | None
     json: bool
 
+    @property
+    def has_ladder(self) -> bool:
+        """Whether several models take turns to keep the budget."""
+        return self.budget_ms is not None and self.ladder != _LADDER_OFF
+
 
 def run_one(request: Request) -> None:
     """Run a stream; the exit code says what became of it.
@@ -60,12 +74,14 @@ def run_one(request: Request) -> None:
         CrispstreamError: what went wrong.
     """
     _check(request)
+    request = on_device(request, request.device)
     building = BuildWatch()
     with signals_caught() as caught, ThreadPoolExecutor(1) as pool, ExitStack() as opened:
         # Loading the model and opening the source take as long as each other: side by side.
         loading = pool.submit(open_running, request, on_build=building)
         opened.callback(_close_loaded, loading)  # also when there is no source to open
-        source = opened.enter_context(_opened_source(request))
+        with _cancelled(caught, request):
+            source = opened.enter_context(_opened_source(request, caught))
         for sink in request.sinks:
             check_one_image(sink, request.source, source.info.frame_count, request.limit)
         running = loading.result()
@@ -79,31 +95,66 @@ def run_one(request: Request) -> None:
 def _check(request: Request) -> None:
     """Refuse what no work should be spent on."""
     from crispstream.runtime.stream.sink import check_distinct, check_options
-    from crispstream.runtime.stream.slot import check_policy
 
-    if request.policy != "auto":
-        check_policy(request.policy)
-    if request.policy == "deadline" and request.budget_ms is None:
-        raise UsageError("the policy deadline needs a budget; add --budget-ms, such as 33")
-    for option, value in (("--budget-ms", request.budget_ms), ("--seconds", request.seconds)):
-        if value is not None and not value > 0:
-            raise UsageError(f"{option} is {value:g}; give more than 0")
+    _check_policy(request.policy)
+    check_positive("--budget-ms", request.budget_ms)
+    check_positive("--seconds", request.seconds)
+    if request.budget_ms is None:
+        named = request.ladder not in ("auto", _LADDER_OFF)
+        for what, needs in (
+            ("the policy deadline", request.policy == "deadline"),
+            ("a ladder", named),
+        ):
+            if needs:
+                raise UsageError(f"{what} needs a budget; add --budget-ms, such as 33")
     check_distinct(request.sinks)
-    check_options(request.sinks, request.sink_options)
+    check_options(request.sinks, request.sink_options, overwrite=request.overwrite)
     for sink in request.sinks:
         check_reports(request.report, request.html, request.source, sink)
 
 
+def _check_policy(policy: str) -> None:
+    from crispstream.runtime.stream.slot import POLICIES
+
+    known = ("auto", *POLICIES)
+    if policy not in known:
+        raise UsageError(
+            f"unknown policy '{policy}'; {did_you_mean(policy, known)}choose one of: "
+            f"{', '.join(known)}"
+        )
+
+
 def _streamed(request: Request, source: "Source", running: Running, caught: Caught) -> "RunReport":
     """Run the loop, and join what it counted with what it was."""
-    from crispstream.runtime.measure.report import report_from_run
-    from crispstream.runtime.stream.compose import open_sinks
     from crispstream.runtime.stream.ledger import Ledger
     from crispstream.runtime.stream.loop import run_stream
 
-    restorer, budget_ms = running.restorer, request.budget_ms
-    ledger = Ledger(source.health, budget_ms=budget_ms)
-    sinks = open_sinks(
+    ledger = Ledger(source.health, budget_ms=request.budget_ms)
+    drift = watch_for_drift(running.best)
+    with shown_progress(source.info, request.limit, ledger, shown=not request.json):
+        figures = run_stream(
+            source,
+            running.restorer,
+            _opened_sinks(request, source, ledger),  # which the run closes, whatever becomes of it
+            policy=running.policy,
+            budget_ms=request.budget_ms,
+            ledger=ledger,
+            limit=request.limit,
+            seconds=request.seconds,
+            stop=caught.stop,
+            in_flight=running.in_flight,
+            watch=running.looks_on(drift),
+            is_cut=running.is_cut,
+            on_outcome=running.on_outcome,
+            output_size=request.sink_options.size,
+        )
+    return _reported(request, source.health.name, running, figures, drift)
+
+
+def _opened_sinks(request: Request, source: "Source", ledger: "Ledger") -> "dict[str, Sink]":
+    from crispstream.runtime.stream.compose import open_sinks
+
+    return open_sinks(
         request.sinks,
         source.info,
         source=request.source,
@@ -111,34 +162,26 @@ def _streamed(request: Request, source: "Source", running: Running, caught: Caug
         options=request.sink_options,
         ledger=ledger,
     )
-    drift = watch_for_drift(running.best)
-    with shown_progress(source.info, request.limit, ledger, shown=not request.json) as tick:
-        figures = run_stream(
-            source,
-            restorer,
-            sinks,
-            policy=running.policy,
-            budget_ms=budget_ms,
-            ledger=ledger,
-            limit=request.limit,
-            seconds=request.seconds,
-            on_frame=tick,
-            stop=caught.stop,
-            in_flight=running.in_flight,
-            watch=drift,
-            is_cut=running.is_cut,
-            on_outcome=running.on_outcome,
-            output_size=request.sink_options.size,
-        )
+
+
+def _reported(
+    request: Request,
+    source_name: str,
+    running: Running,
+    figures: "StreamReport",
+    drift: "DriftWatch | None",
+) -> "RunReport":
+    from crispstream.runtime.measure.report import report_from_run
+
     return report_from_run(
         figures,
-        source=source.health.name,
+        source=source_name,
         sink=", ".join(masked(sink) for sink in request.sinks),
         model=running.best.name,
         precision=running.best.precision,
         backend=running.best.backend_name,
         drift=None if drift is None else drift.drift(),
-        budget_ms=budget_ms,
+        budget_ms=request.budget_ms,
         ladder=running.use(),
     )
 
@@ -150,10 +193,12 @@ def _close_loaded(loading: "Future[Running]") -> None:
 
 
 @contextmanager
-def _opened_source(request: Request) -> Iterator["Source"]:
+def _opened_source(request: Request, caught: Caught) -> Iterator["Source"]:
     from crispstream.runtime.stream.compose import open_input
 
-    source = open_input(request.source, options=request.source_options, roi=request.roi)
+    source = open_input(
+        request.source, options=request.source_options, roi=request.roi, stop=caught.stop
+    )
     try:
         yield source
     finally:
@@ -162,11 +207,11 @@ def _opened_source(request: Request) -> Iterator["Source"]:
 
 @contextmanager
 def _cancelled(caught: Caught, request: Request) -> Iterator[None]:
-    """Leave in peace when a signal cancels the building of an engine."""
+    """Leave in peace when a signal cancels the opening of a source or the building of an engine."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SourceError):
         if not caught.signal_number:
             raise
-        typer.echo(stopped_line(caught.signal_number, 0, request.sinks), err=True)
+        typer.echo(stopped_line(caught.signal_number, request.sinks), err=True)
         raise typer.Exit(SIGNALLED + caught.signal_number) from None

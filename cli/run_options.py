@@ -22,13 +22,17 @@ SourceUri = Annotated[
 SinkUris = Annotated[
     list[str] | None,
     typer.Argument(
-        help="One or more: video (.mp4 .mov .m4v .mkv), image, folder, rtsp:// rtmp:// udp://, "
-        "preview://127.0.0.1:8080, timecode://, or null://.",
+        help="One or more: video (.mp4 .mov .m4v .mkv), image, folder, rtsp:// rtmp:// udp:// "
+        "srt://, preview://127.0.0.1:8080, timecode://, or null://.",
         show_default=False,
     ),
 ]
 Config = Annotated[
-    Path | None, typer.Option(help="A TOML file of cameras, instead of SOURCE and SINK.")
+    Path | None,
+    typer.Option(
+        help="A TOML file of cameras, instead of SOURCE and SINK. With it go --device, --seconds, "
+        "--report and --json; all else stands in the file."
+    ),
 ]
 
 InputSize = Annotated[
@@ -71,6 +75,14 @@ Backend = Annotated[
         rich_help_panel=_RESTORING,
     ),
 ]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="auto; cpu: decoder, network and encoder on the CPU; or the number of a GPU for all "
+        "three, as nvidia-smi counts.",
+        rich_help_panel=_RESTORING,
+    ),
+]
 NoCudaGraph = Annotated[
     bool,
     typer.Option(
@@ -107,7 +119,7 @@ Policy = Annotated[
     str,
     typer.Option(
         help="all: every frame. latest: drop what is late. deadline: skip what cannot be in time. "
-        "auto: all for files, latest for what is live, deadline with a budget.",
+        "auto: all for files, latest for live, deadline for live with a budget.",
         rich_help_panel=_TIME,
     ),
 ]

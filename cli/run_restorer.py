@@ -8,12 +8,14 @@ from .warn import warn_uncertified
 if TYPE_CHECKING:
     from crispstream.core.pixels import Bytes
     from crispstream.runtime.engine.building.monitor import Progress
-    from crispstream.runtime.frame import StreamInfo
+    from crispstream.runtime.frame import Frame, StreamInfo
     from crispstream.runtime.restorer import Restorer
     from crispstream.runtime.stream.ladder.ladder import Ladder
     from crispstream.runtime.stream.ladder.use import LadderUse
 
     from .run_one import Request
+
+    Watch = Callable[[Frame], None]
 
 # Frames that may be with the sinks while the restorer goes on: rides out an encoder's slow frame.
 _FRAMES_WITH_SINK = 2
@@ -49,6 +51,7 @@ class Running:
         self._ladder = ladder
         self._restorers = restorers
         self._budget_ms = request.budget_ms
+        self._live = False
 
     def make_ready(self, info: "StreamInfo") -> None:
         """Prepare for frames of a stream: buffers, engines, and what `auto` means for it.
@@ -59,6 +62,7 @@ class Running:
         from crispstream.runtime.stream.compose import policy_for
         from crispstream.runtime.stream.cut import CutDetector
 
+        self._live = info.live
         self.policy = policy_for(self.policy, info, self._budget_ms)
         for restorer in self._restorers:
             if restorer.uncertified:
@@ -73,6 +77,20 @@ class Running:
     def on_outcome(self) -> Callable[[int, bool], None] | None:
         """What the ladder wants to know of each frame; None without one."""
         return None if self._ladder is None else self._ladder.observe
+
+    def looks_on(self, drift: "Watch | None") -> "Watch | None":
+        """Return what looks at each frame: the watch on drift, and a ladder's eye on the pace."""
+        if self._ladder is None or not self._live:
+            return drift
+        pace = self._ladder.watch
+        if drift is None:
+            return pace
+
+        def both(frame: "Frame") -> None:
+            drift(frame)
+            pace(frame)
+
+        return both
 
     def use(self) -> "LadderUse | None":
         """Return what each rung did; None without a ladder."""
@@ -89,7 +107,7 @@ def open_running(request: "Request", *, on_build: "Progress") -> Running:
     Raises:
         CrispstreamError: as `Restorer.open` and `open_ladder` do.
     """
-    if request.budget_ms is not None and request.ladder != "off":
+    if request.budget_ms is not None and request.has_ladder:
         return _open_ladder(request, request.budget_ms, on_build)
     from crispstream.runtime.restorer import Restorer
 

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,29 +11,36 @@ if TYPE_CHECKING:
 
 
 class Caught:
-    """The first SIGINT, SIGTERM or SIGHUP asks the run to finish; a second ends the process."""
+    """The first SIGINT, SIGTERM or SIGHUP asks the run to finish; a second ends the process.
 
-    def __init__(self) -> None:
-        """Start with none."""
+    Attributes:
+        stop: set by the first one.
+        signal_number: of the first one; 0 if there was none.
+    """
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        """Start with none; `numbers` are those that are caught."""
         self.stop = threading.Event()
         self.signal_number = 0
+        self._numbers = numbers
 
     def __call__(self, signal_number: int, _frame: "FrameType | None") -> None:
-        """Note it; the next one is the system's again."""
+        """Note it; the next one, of whichever kind, is the system's again."""
         self.signal_number = signal_number
+        for number in self._numbers:  # first of all: what comes now may hang
+            signal.signal(number, signal.SIG_DFL)
         self.stop.set()
-        signal.signal(signal_number, signal.SIG_DFL)
 
 
 @contextmanager
 def signals_caught() -> Iterator[Caught]:
     """Catch them while the work goes on; afterwards they are as they were."""
-    caught = Caught()
     names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
     # What is ignored stays ignored, or nohup would not work.
     before = {number: was for number, was in before.items() if was != signal.SIG_IGN}
+    caught = Caught(tuple(before))
     for number in before:
         signal.signal(number, caught)
     try:

@@ -57,6 +57,15 @@ def watch_for_drift(restorer: "Restorer") -> "DriftWatch | None":
     return drift_watch(restorer.precision, restorer.input_statistics, warn)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things.
+
+    >>> counted(1, "camera"), counted(2, "camera")
+    ('1 camera', '2 cameras')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def say(text: str) -> None:
     """Write a line on standard error; standard output is for the result."""
     with contextlib.suppress(OSError):  # there may be nobody to read it

@@ -12,10 +12,10 @@ _NAME = re.compile(rf"(?i)(?:(?<![a-z])(?:{_WORDS})|{_ENDINGS})\s*=\s*")
 
 # A secret may be quoted, with blanks in it, in whole or in part. Within quotes that began before
 # its name it ends where they do; a quote that does not end takes all.
-_WHOLE = r'"(?:\\.|[^"\\])*"' + "|" + r"'[^']*'"
+_WHOLE = r""""(?:\\.|[^"\\])*"|'[^']*'"""
 _QUOTED = re.compile(_WHOLE, re.DOTALL)
 _VALUES = {
-    "": re.compile(_WHOLE.join(("(?:", r"|[\"'].*|\\.|[^&\s\"'\\])*")), re.DOTALL),
+    "": re.compile(rf"""(?:{_WHOLE}|["'].*|\\.|[^&\s"'\\])*""", re.DOTALL),
     '"': re.compile(r'(?:\\.|[^"\\])*', re.DOTALL),
     "'": re.compile("[^']*"),
 }

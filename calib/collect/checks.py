@@ -53,8 +53,8 @@ def check_apart(uri: str, out: Path) -> None:
     source, target = path.resolve(), out.resolve()
     if target.is_relative_to(source) or source.is_relative_to(target):
         raise UsageError(
-            f"the source '{uri}' and the calibration set '{out}' lie inside one another; name "
-            "another folder for the set"
+            f"the source '{masked(uri)}' and the calibration set '{out}' lie inside one another; "
+            "name another folder for the set"
         )
 
 

@@ -75,7 +75,7 @@ def _rungs(report: RunReport) -> tuple[str, str, str] | None:
 
 def _states(report: RunReport) -> tuple[str, str, str] | None:
     events = report.stream.events
-    if not any(event.state in ("stalled", "lost") for event in events):
+    if not any(event.state in ("stalled", "lost") or event.why for event in events):
         return None
     shown = events[-_MOST_EVENTS:]
     rows = [(f"{event.seconds:.1f}", event.state, event.why) for event in shown]

@@ -42,14 +42,17 @@ def open_input(
     *,
     options: SourceOptions | None = None,
     roi: str | None = None,
+    stop: threading.Event | None = None,
 ) -> Source:
     """Open a source, and of its pictures only the region `X,Y,WIDTH,HEIGHT` if one is given.
 
+    `stop`, set from any thread, gives up within about 2 s what does not answer.
+
     Raises:
         UsageError: if there is no such source or region.
-        SourceError: if the source does not answer, or cannot be read.
+        SourceError: if the source does not answer, cannot be read, or `stop` was set before.
     """
-    source = open_source(uri, clock, options=options)
+    source = open_source(uri, clock, options=options, stop=stop)
     if roi is None:
         return source
     from .sources.roi import RoiSource, parse_roi

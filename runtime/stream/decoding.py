@@ -1,4 +1,4 @@
-"""Which processor decodes compressed video: the GPU's decoder (NVDEC), or the CPU.
+"""What is decoded, and by which processor: the GPU's decoder (NVDEC), or the CPU.
 
 FFmpeg decodes on the GPU and PyAV copies each picture back to the computer's memory, where it is
 converted like any other. The choice is tested with a fake GPU; a real NVDEC was never tried.
@@ -10,7 +10,7 @@ from typing import Any
 import av
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
-from crispstream.core.errors import UsageError
+from crispstream.core.errors import SourceError, UsageError
 from crispstream.runtime.engine.available import driver_starts
 
 _DEVICE = "cuda"
@@ -36,6 +36,22 @@ def hardware(decoder: str) -> HWAccel | None:
     if decoder == "auto":
         return None
     raise UsageError(f"the decoder 'nvdec' cannot be had: {missing}; choose the decoder cpu")
+
+
+def video_stream(container: av.container.InputContainer, name: str, advice: str) -> av.VideoStream:
+    """Return the first video stream of what is open, `name` in messages.
+
+    Raises:
+        SourceError: if there is none, or none that can be decoded, which ends in the `advice`.
+    """
+    if not container.streams.video:
+        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+        raise SourceError(f"'{name}' has no video stream, only {kinds}; give a video")
+    stream = container.streams.video[0]
+    codec: Any = stream.codec_context  # None where FFmpeg has no decoder, whatever PyAV's types say
+    if codec is None:
+        raise SourceError(f"'{name}' has video that this build of PyAV cannot decode; {advice}")
+    return stream
 
 
 def restore_tags(picture: av.VideoFrame, codec: av.VideoCodecContext) -> None:

@@ -16,7 +16,7 @@ _log = logging.getLogger("crispstream.stream")
 
 
 class Event(NamedTuple):
-    """A change of state."""
+    """A change of state, or something else that happened in one."""
 
     seconds: float
     """Since the source was made."""
@@ -63,8 +63,7 @@ class Health:
                 return
             self._state = state
             self._count(state)
-            seconds = (self._clock() - self._begun_ns) / 1e9
-            self._events.append(Event(seconds, state, why))
+            self._keep(why)
             again = " again" if state == "live" and self._was_troubled else ""
             self._was_troubled = state in ("stalled", "lost") or (
                 self._was_troubled and state == "connecting"
@@ -73,6 +72,16 @@ class Health:
         level = logging.WARNING if self._was_troubled else logging.INFO if again else logging.DEBUG
         if state != "connecting":
             _log.log(level, "%s is %s%s", self.name, state + again, f": {why}" if why else "")
+
+    def note(self, why: str) -> None:
+        """Keep and log, as a warning, what happened to the stream without a change of its state."""
+        with self._lock:
+            self._keep(why)
+        _log.warning("%s: %s", self.name, why)
+
+    def _keep(self, why: str) -> None:
+        seconds = (self._clock() - self._begun_ns) / 1e9
+        self._events.append(Event(seconds, self._state, why))
 
     def _count(self, state: str) -> None:
         """Count a reconnect: live, lost and live again, whatever lies between them."""
@@ -95,7 +104,7 @@ class Health:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """The latest changes of state, oldest first; a bounded number."""
+        """The latest that happened, oldest first; a bounded number."""
         with self._lock:
             return tuple(self._events)
 

@@ -142,11 +142,15 @@ class _Rate:
     """Events a second, over the last whole second and the one that runs."""
 
     def __init__(self, now_ns: int) -> None:
-        self._begun_ns = now_ns
+        self._begun_ns = self._latest_ns = now_ns
         self._count = self._before = 0
         self._before_ns = 0
 
     def count(self, now_ns: int) -> None:
+        if now_ns - self._latest_ns > 2 * _RECENT_NS:  # what was before a gap is no rate of now
+            self._begun_ns, self._count = now_ns, 0
+            self._before = self._before_ns = 0
+        self._latest_ns = now_ns
         self._count += 1
         if now_ns - self._begun_ns >= _RECENT_NS:
             self._before, self._before_ns = self._count, now_ns - self._begun_ns
@@ -154,4 +158,8 @@ class _Rate:
 
     def per_second(self, now_ns: int) -> float:
         span_ns = now_ns - self._begun_ns + self._before_ns
-        return (self._count + self._before) * 1e9 / span_ns if span_ns > 0 else 0.0
+        if span_ns <= 0:
+            return 0.0
+        if now_ns - self._latest_ns > 2 * _RECENT_NS:
+            return 0.0
+        return (self._count + self._before) * 1e9 / span_ns

@@ -67,7 +67,8 @@ class StreamReport:
     """Frames the source gave."""
     drops: Mapping[str, int] = field(default_factory=dict)
     """Cause -> frames: `slot`, `deadline`, `stop` (see `ledger.CAUSES`); `source`, which it knows
-    it never gave and are no part of `captured`; `sink`, restored and not taken, over all sinks."""
+    it never gave and are no part of `captured`; `sink`, restored and not taken, over all sinks
+    that may not skip."""
     late: int = 0
     """Frames restored later than the budget; 0 without one."""
     missed_in_a_row: int = 0

@@ -9,27 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from crispstream.core.errors import UsageError
-from crispstream.core.files import IMAGE_EXTENSIONS
 from crispstream.core.uris import masked
 from crispstream.runtime.frame import Frame, StreamInfo
 
 from .ledger import Ledger
-from .source import path_of
+from .sinks.kinds import ON_DISK, VIDEO_EXTENSIONS, kind_of, refuse_the_source, target_of
 
 CODECS = ("h264", "hevc")
 ENCODERS = ("auto", "nvenc", "cpu")
 """auto: the GPU's encoder where there is one, else the CPU."""
-VIDEO_EXTENSIONS = (".mp4", ".mov", ".m4v", ".mkv")
-SCHEMES = {
-    "null": "null",
-    "preview": "preview",
-    "timecode": "timecode",
-    **dict.fromkeys(("rtsp", "rtsps", "rtmp", "rtmps", "udp", "srt"), "push"),
-}
-"""Scheme of a sink's address -> kind of sink."""
-
-_ON_DISK = ("folder", "image", "video")
-"""Kinds of sinks whose address is a path."""
 _MOST_A_SECOND = 1000
 _LONGEST_SEGMENT_SECONDS = 86_400
 _ABLE = {
@@ -142,8 +130,8 @@ def open_sink(
     """Open a place for restored frames, all of one size: `options.size`, or `scale` times `info`'s.
 
     Args:
-        uri: a scheme of `SCHEMES`; or a path, by its ending a video (.mp4 .mov .m4v .mkv), one
-            image, otherwise a folder.
+        uri: a scheme of `kinds.SCHEMES`; or a path, by its ending a video (.mp4 .mov .m4v .mkv),
+            one image, otherwise a folder.
         info: of the source's stream.
         scale: output pixels per source pixel on each side.
         source: URI of the source, which is never overwritten.
@@ -157,15 +145,26 @@ def open_sink(
         UsageError: if the output exists, is the source itself, or is of no known kind.
         SinkError: if the place cannot be written to, or does not answer.
     """
-    kind = _kind_of(uri)
-    _refuse_the_source(kind, uri, source)
+    kind = kind_of(uri)
+    refuse_the_source(uri, source)
+    if kind in ON_DISK:
+        return _open_path(kind, Path(uri), info, scale, overwrite, threads, options)
     if kind == "push":
         from .sinks.push import PushSink
 
         return PushSink(uri, info, scale, threads=threads, options=options)
-    if kind not in _ON_DISK:
-        return _open_observer(kind, uri, ledger)
-    path = Path(uri)
+    return _open_observer(kind, uri, ledger)
+
+
+def _open_path(
+    kind: str,
+    path: Path,
+    info: StreamInfo,
+    scale: int,
+    overwrite: bool,
+    threads: int | None,
+    options: SinkOptions,
+) -> Sink:
     if kind == "folder":
         from .sinks.folder import FolderSink
 
@@ -173,9 +172,18 @@ def open_sink(
     if kind == "video" and options.segment_seconds is not None:
         from .sinks.segments import SegmentSink
 
-        return SegmentSink(path, info, scale, threads=threads, options=options)
+        seconds = options.segment_seconds
+        return SegmentSink(
+            path, info, scale, segment_seconds=seconds, threads=threads, options=options
+        )
     _refuse_to_overwrite(path, overwrite)
-    return _open_file(kind, path, info, scale, threads, options)
+    if kind == "image":
+        from .sinks.folder import ImageSink
+
+        return ImageSink(path)
+    from .sinks.file import FileSink
+
+    return FileSink(path, info, scale, threads=threads, options=options)
 
 
 def _open_observer(kind: str, uri: str, ledger: Ledger | None) -> Sink:
@@ -193,23 +201,11 @@ def _open_observer(kind: str, uri: str, ledger: Ledger | None) -> Sink:
     return NullSink()
 
 
-def _open_file(
-    kind: str, path: Path, info: StreamInfo, scale: int, threads: int | None, options: SinkOptions
-) -> Sink:
-    if kind == "image":
-        from .sinks.folder import ImageSink
-
-        return ImageSink(path)
-    from .sinks.file import FileSink
-
-    return FileSink(path, info, scale, threads=threads, options=options)
-
-
 def check_distinct(uris: Sequence[str]) -> None:
     """Raise UsageError if two sinks have one target."""
     seen: dict[str, str] = {}
     for uri in uris:
-        target = _target(uri)
+        target = target_of(uri)
         if target in seen:
             raise UsageError(
                 f"'{masked(seen[target])}' and '{masked(uri)}' are one and the same output; "
@@ -218,75 +214,41 @@ def check_distinct(uris: Sequence[str]) -> None:
         seen[target] = uri
 
 
-def check_options(uris: Sequence[str], options: SinkOptions) -> None:
+def check_options(uris: Sequence[str], options: SinkOptions, *, overwrite: bool = False) -> None:
     """Make sure that each option applies to one of the sinks at least; to the others it does not.
 
     Raises:
-        UsageError: if none can obey an option, or a sink is of no known kind.
+        UsageError: if none can obey an option, if there is nothing to `overwrite` since only
+            segments are written, if a sink is of no known kind, or if its protocol is not there.
     """
-    kinds = {_kind_of(uri) for uri in uris}
-    asked = {
-        "codec": options.codec != DEFAULT_OPTIONS.codec,
-        "encoder": options.encoder != DEFAULT_OPTIONS.encoder,
-        "constant frame rate": options.frame_rate is not None,
-        "length of segments": options.segment_seconds is not None,
-    }
-    for option, able in _ABLE.items():
-        if asked[option] and not kinds & able:
-            names = " and ".join(f"'{masked(uri)}'" for uri in uris)
-            raise UsageError(
-                f"a {option} is asked for, and {names} cannot obey; leave it out, or "
-                f"name an output that ends in one of {', '.join(VIDEO_EXTENSIONS)}"
-            )
-
-
-def _kind_of(uri: str) -> str:
-    """Return which kind of sink an address asks for: a value of `SCHEMES`, or of a path."""
-    scheme, separator, _ = uri.partition("://")
-    if separator:
-        kind = SCHEMES.get(scheme.lower())
-        if kind is None:
-            known = ", ".join(f"{name}://" for name in SCHEMES)
-            raise UsageError(
-                f"'{masked(uri)}' is no kind of sink known here; give a video file, an image, a "
-                f"folder, or one of {known}"
-            )
-        return kind
-    path = Path(uri)
-    ending = path.suffix.lower()
-    if path.is_dir() or not ending:
-        return "folder"
-    if ending in IMAGE_EXTENSIONS:
-        return "image"
-    if ending in VIDEO_EXTENSIONS:
-        return "video"
-    raise UsageError(
-        f"'{uri}' ends in {ending}, which cannot be written; end it in one of "
-        f"{', '.join((*VIDEO_EXTENSIONS, *IMAGE_EXTENSIONS))}, or in nothing for a folder"
+    kinds = {kind_of(uri) for uri in uris}
+    asked = (
+        options.codec != DEFAULT_OPTIONS.codec,
+        options.encoder != DEFAULT_OPTIONS.encoder,
+        options.frame_rate is not None,
+        options.segment_seconds is not None,
     )
+    names = " and ".join(f"'{masked(uri)}'" for uri in uris)
+    for (option, able), is_asked in zip(_ABLE.items(), asked, strict=True):
+        if is_asked and not kinds & able:
+            raise UsageError(
+                f"{option} is asked for, and {names} cannot obey; leave it out, or name an output "
+                f"that ends in one of {', '.join(VIDEO_EXTENSIONS)}"
+            )
+    if overwrite and options.segment_seconds is not None and not kinds & {"folder", "image"}:
+        raise UsageError(
+            "segments are numbered on after those that are there, and replace nothing; leave out "
+            "overwrite (--overwrite), or segment_seconds (--segment-seconds)"
+        )
+    for uri in uris:
+        _refuse_unspoken(uri)
 
 
-def _target(uri: str) -> str:
-    """Return where an address leads, the same for all its spellings."""
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        return str(Path(uri).resolve())
-    place = rest.partition("@")[2] or rest
-    return f"{scheme.lower()}://{place.rstrip('/')}"
+def _refuse_unspoken(uri: str) -> None:
+    if kind_of(uri) == "push":
+        from .sinks.push import check_spoken
 
-
-def _refuse_the_source(uri: str, source: str) -> None:
-    if not source or ("://" in source) != ("://" in uri):
-        return
-    if _target(uri) == _target(source):
-        raise UsageError(f"'{masked(uri)}' is the source itself; name another output")
-    path = Path(uri)
-    if "://" in uri or not path.exists():
-        return
-    if path.samefile(source):
-        raise UsageError(f"'{path}' is the source itself; name another output")
-    if path.is_dir() and path.samefile(Path(source).parent) and source.lower().endswith(".png"):
-        raise UsageError(f"'{path}' holds the source '{source}'; name another folder")
+        check_spoken(uri)
 
 
 def _refuse_to_overwrite(path: Path, overwrite: bool) -> None:

@@ -1,10 +1,12 @@
 """Where frames come from: one Protocol, and the choice by URI."""
 
+import contextlib
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
 from crispstream.core.clock import Clock, monotonic_ns
@@ -15,6 +17,9 @@ from crispstream.core.uris import masked
 from crispstream.runtime.frame import Frame, StreamInfo
 
 from .health import Health
+
+if TYPE_CHECKING:
+    from .live.feed import OpenFeed
 
 DECODERS = ("auto", "nvdec", "cpu")
 """auto: the GPU's decoder where there is one, else the CPU."""
@@ -77,7 +82,11 @@ class Source(Protocol):
 
 
 def open_source(
-    uri: str, clock: Clock = monotonic_ns, *, options: SourceOptions | None = None
+    uri: str,
+    clock: Clock = monotonic_ns,
+    *,
+    options: SourceOptions | None = None,
+    stop: threading.Event | None = None,
 ) -> Source:
     """Open a camera, a stream, a video file, images, or a synthetic source.
 
@@ -86,17 +95,21 @@ def open_source(
             `v4l2:///dev/video0` for a camera, `csi://0` for one on a Jetson's CSI port,
             `gst:PIPELINE`, an address such as `rtsp://host/stream`, `synth://pattern`;
             everything else is a path of a video file, an image, a folder of images, or a
-            pattern as `frames/*.png`, with or without `file://` before it.
+            pattern as `frames/*.png`, with or without `file://` before it. What has an end and
+            comes over HTTP is read as a file, without its sound.
         clock: stamps each frame's `captured_ns`.
         options: what is asked of the source; nothing by default.
+        stop: set it, from any thread, to give up within about 2 s what does not answer.
 
     Raises:
         UsageError: if there is no such file, the URI names no known kind of source, or the
             source cannot do what the options ask.
-        SourceError: if it does not answer, is not what its name says, or holds no frame.
+        SourceError: if it does not answer, is not what its name says, holds no frame, or `stop`
+            was set before it gave a picture.
     """
     scheme, rest = _split(uri)
-    return _opener(scheme, uri)(rest, uri, clock, options or SourceOptions())
+    asked = _Asked(uri, clock, options or SourceOptions(), stop or threading.Event())
+    return _opener(scheme, uri)(rest, asked)
 
 
 def path_of(uri: str) -> Path | None:
@@ -126,67 +139,86 @@ def _split(uri: str) -> tuple[str, str]:
     return "file", uri
 
 
-def _open_file(path_text: str, uri: str, clock: Clock, options: SourceOptions) -> Source:
+@dataclass(frozen=True)
+class _Asked:
+    """What `open_source` was given."""
+
+    uri: str
+    clock: Clock
+    options: SourceOptions
+    stop: threading.Event
+
+    def live(self, open_feed: "OpenFeed", name: str) -> Source:
+        """Open what may break, and is then opened again."""
+        from .live.reconnect import ReconnectingSource
+
+        return ReconnectingSource(open_feed, name, self.clock, stop=self.stop)
+
+
+def _open_file(path_text: str, asked: _Asked) -> Source:
     from .sources.folder import FolderSource, image_paths
 
-    images = image_paths(path_text)
+    images, options = image_paths(path_text), asked.options
     if images is not None:
-        _refuse(uri, options, size=_AS_STORED, decoder="holds images, which the CPU decodes")
-        return FolderSource(images, path_text, clock, frame_rate=options.frame_rate)
+        _refuse(asked, size=_AS_STORED, decoder="holds images, which the CPU decodes")
+        return FolderSource(images, path_text, asked.clock, frame_rate=options.frame_rate)
     path = Path(path_text)
     if not path.exists():
         raise UsageError(f"there is no file or folder '{path_text}'; check the path of the source")
     if not path.is_file():
         raise UsageError(
-            f"'{uri}' is a pipe or a device, and a source is read as a file; save it to one first"
+            f"'{asked.uri}' is a pipe or a device, and a source is read as a file; save it to one "
+            "first"
         )
-    _refuse(uri, options, size=_AS_STORED, frame_rate=_OWN_RATE)
+    _refuse(asked, size=_AS_STORED, frame_rate=_OWN_RATE)
     from .sources.file import FileSource
 
-    return FileSource(path, clock, options.decoder)
+    return FileSource(path, asked.clock, options.decoder)
 
 
-def _open_synth(_: str, uri: str, clock: Clock, options: SourceOptions) -> Source:
-    _refuse(uri, options, size=_IN_URI, frame_rate=_OWN_RATE, decoder=_RAW)
+def _open_synth(_: str, asked: _Asked) -> Source:
+    _refuse(asked, size=_IN_URI, frame_rate=_OWN_RATE, decoder=_RAW)
     from .sources.synth import SynthSource
 
-    return SynthSource(uri, clock)
+    return SynthSource(asked.uri, asked.clock)
 
 
-def _open_camera(device: str, uri: str, clock: Clock, options: SourceOptions) -> Source:
-    _refuse(uri, options, decoder="is a camera, whose pictures the CPU converts")
-    from .live.reconnect import ReconnectingSource
+def _open_camera(device: str, asked: _Asked) -> Source:
+    _refuse(asked, decoder="is a camera, whose pictures the CPU converts")
     from .sources.v4l2 import camera_feed
 
-    opened = camera_feed(device, options.size, options.frame_rate)
-    return ReconnectingSource(opened, device, clock)
+    return asked.live(camera_feed(device, asked.options.size, asked.options.frame_rate), device)
 
 
-def _open_csi(number: str, uri: str, clock: Clock, options: SourceOptions) -> Source:
-    _refuse(uri, options, decoder=_RAW)
-    from .live.reconnect import ReconnectingSource
+def _open_csi(number: str, asked: _Asked) -> Source:
+    _refuse(asked, decoder=_RAW)
     from .sources.gstreamer import csi_pipeline, pipeline_feed
 
-    opened = pipeline_feed(csi_pipeline(number, options.size, options.frame_rate))
-    return ReconnectingSource(opened, uri, clock)
+    pipeline = csi_pipeline(number, asked.options.size, asked.options.frame_rate)
+    return asked.live(pipeline_feed(pipeline), asked.uri)
 
 
-def _open_pipeline(pipeline: str, uri: str, clock: Clock, options: SourceOptions) -> Source:
-    _refuse(uri, options, size=_IN_PIPELINE, frame_rate=_IN_PIPELINE, decoder=_IN_PIPELINE)
-    from .live.reconnect import ReconnectingSource
+def _open_pipeline(pipeline: str, asked: _Asked) -> Source:
+    _refuse(asked, size=_IN_PIPELINE, frame_rate=_IN_PIPELINE, decoder=_IN_PIPELINE)
     from .sources.gstreamer import pipeline_feed
 
-    name = masked(f"gst:{pipeline}")
-    return ReconnectingSource(pipeline_feed(pipeline), name, clock)
+    return asked.live(pipeline_feed(pipeline), masked(f"gst:{pipeline}"))
 
 
-def _open_address(_: str, uri: str, clock: Clock, options: SourceOptions) -> Source:
-    _refuse(uri, options, size=_AS_SENT, frame_rate=_OWN_RATE)
-    from .live.reconnect import ReconnectingSource
-    from .sources.network import network_feed
+def _open_address(_: str, asked: _Asked) -> Source:
+    _refuse(asked, size=_AS_SENT, frame_rate=_OWN_RATE)
+    from .sources.network import RecordingError, network_feed
 
-    opened = network_feed(uri, options.decoder)
-    return ReconnectingSource(opened, masked(uri), clock)
+    with contextlib.suppress(RecordingError):
+        return asked.live(network_feed(asked.uri, asked.options.decoder), masked(asked.uri))
+    from .live.opening import Opening, stopped
+    from .sources.file import FileSource
+
+    opening = Opening(lambda: FileSource(asked.uri, asked.clock, asked.options.decoder))
+    source = opening.wait(asked.stop)
+    if source is None:
+        raise stopped(masked(asked.uri))
+    return source
 
 
 _AS_STORED = "gives pictures of the size that they were stored with"
@@ -196,8 +228,8 @@ _IN_URI = "has its size in its address, as in synth://pattern?size=320x180"
 _IN_PIPELINE = "is a pipeline, in which this has to be written, as in video/x-raw,width=320"
 _RAW = "gives pictures that need no decoder"
 
-_Opener = Callable[[str, str, Clock, SourceOptions], Source]
-"""Takes what follows the scheme, the whole URI, and what `open_source` was given."""
+_Opener = Callable[[str, _Asked], Source]
+"""Takes what follows the scheme."""
 
 _OPENERS: dict[str, _Opener] = {
     "file": _open_file,
@@ -223,17 +255,18 @@ def _opener(scheme: str, uri: str) -> _Opener:
     )
 
 
-def _refuse(uri: str, options: SourceOptions, **reasons: str) -> None:
+def _refuse(asked: _Asked, **reasons: str) -> None:
     """Raise UsageError if an option with a reason against it was given."""
-    asked = {
+    options = asked.options
+    given = {
         "size": options.size and size_text(options.size),
         "frame_rate": options.frame_rate and f"{options.frame_rate:g} frames per second",
         "decoder": "the decoder 'nvdec'" if options.decoder == "nvdec" else "",
     }
     for option, reason in reasons.items():
-        if asked[option]:
+        if given[option]:
             raise UsageError(
-                f"{asked[option]} cannot be had: '{masked(uri)}' {reason}; leave "
+                f"{given[option]} cannot be had: '{masked(asked.uri)}' {reason}; leave "
                 f"{_OPTION_NAMES[option]} out"
             )
 

@@ -63,7 +63,12 @@ class Run:
         self.outlets = [
             self._outlet(name, sink, frames_in_flight, alone=alone) for name, sink in sinks.items()
         ]
-        ledger.sink_losses = lambda: sum(outlet.lost for outlet in self.outlets)
+        # A page that somebody looks at may skip frames: they are in its own column only.
+        losing = [
+            outlet for outlet, sink in zip(self.outlets, sinks.values(), strict=True)
+            if not sink.may_skip
+        ]  # fmt: skip
+        ledger.sink_losses = lambda: sum(outlet.lost for outlet in losing)
         self._decoding = Latencies(("decode",))
         self._errors: list[BaseException] = []
         self._source_ended = False

@@ -1,11 +1,17 @@
 """`crispstream run` on live sources, several outputs, budgets and sizes; and what it refuses."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from crispstream.cli import main as command_line
+from crispstream.runtime.frame import Frame
+from crispstream.runtime.stream.ladder.ladder import Ladder
+from crispstream.runtime.stream.sinks.kinds import SCHEMES as SINK_SCHEMES
+from crispstream.runtime.stream.sinks.kinds import VIDEO_EXTENSIONS
+from crispstream.runtime.stream.sources.network import SCHEMES as SOURCE_SCHEMES
 from tests.helpers.media import pictures_of, write_video
 
 LIVE = "synth://pattern?size=32x16&fps=100&live=1&frames=30"
@@ -91,13 +97,32 @@ def test_a_budget_makes_a_ladder_whose_rungs_are_reported(tmp_path: Path) -> Non
     assert alone["late"] == 0
 
 
+def test_a_ladder_sees_how_fast_a_live_source_gives_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Frame] = []
+    monkeypatch.setattr(Ladder, "watch", lambda _, frame: seen.append(frame))
+    figures = _figures(tmp_path, LIVE, "null://", "--budget-ms", 1000)
+    assert len(seen) == figures["frames"] > 0
+    clip = tmp_path / "in.mp4"
+    write_video(clip, frames=2)
+    seen.clear()
+    _figures(tmp_path, clip, "null://", "--budget-ms", 1000, "--policy", "deadline")
+    assert seen == []
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--policy", "deadline"], "--budget-ms"),
         (["--policy", "newest"], "unknown policy 'newest'"),
-        (["--budget-ms", "0"], "--budget-ms is 0"),
-        (["--seconds", "-1"], "--seconds is -1"),
+        (["--policy", "al"], "did you mean 'all'? choose one of: auto, all, latest, deadline"),
+        (["--ladder", "edge-n,bicubic"], "a ladder needs a budget; add --budget-ms, such as 33"),
+        *(
+            ([option, value], f"{option} is {value}; give a finite number above 0")
+            for option in ("--budget-ms", "--seconds")
+            for value in ("0", "-1", "inf", "nan")
+        ),
         (["--budget-ms", "33", "--ladder", "edge-x"], "edge-x"),
         (["--output-size", "large"], "--output-size"),
         (["--input-size", "640x480"], "synth"),
@@ -123,6 +148,27 @@ def test_without_source_and_sink_an_example_is_shown(
 ) -> None:
     assert _run(*words) == 2
     assert "crispstream run clip.mp4 out.mp4" in capsys.readouterr().err
+
+
+def test_a_missing_sink_is_told_as_that(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("rtsp://me:secret@host/door") == 2
+    said = capsys.readouterr().err
+    assert "there is no SINK for what comes from 'rtsp://***@host/door'" in said
+
+
+def test_the_help_names_what_there_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert command_line.main(["run", "--help"]) == 0
+    said = capsys.readouterr().out
+    source, sinks = (
+        next(line for line in said.splitlines() if f" {word} " in line)
+        for word in ("source", "sinks...")
+    )
+    assert set(re.findall(r"(\w+)://", sinks)) <= set(SINK_SCHEMES)
+    assert set(re.findall(r"(\w+)://", source)) <= {*SOURCE_SCHEMES, "v4l2", "csi", "synth"}
+    assert set(re.findall(r"\.(\w{3})\b", sinks)) == {ending[1:] for ending in VIDEO_EXTENSIONS}
 
 
 def test_config_and_source_exclude_each_other(

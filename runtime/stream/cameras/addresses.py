@@ -1,5 +1,6 @@
-"""Addresses in a file of cameras: their variables, their folders, and whether two are one."""
+"""Addresses in a file of cameras: their variables, their folders, and what is known of them."""
 
+import glob
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,8 @@ from urllib.parse import quote, urlsplit
 from crispstream.core.errors import UsageError
 from crispstream.core.registry import did_you_mean
 from crispstream.core.uris import masked
+from crispstream.runtime.stream.source import path_of
+from crispstream.runtime.stream.sources.synth_options import SynthOptions
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _WITH_USER = re.compile(r"([A-Za-z][\w+.-]*://)([^/?#]*)(@.*)", re.DOTALL)
@@ -28,9 +31,15 @@ def expanded(uri: str, environ: Mapping[str, str]) -> str:
     'rtsp://me:p%40ss%2F1@host/a/b'
 
     Raises:
-        UsageError: if a variable is not set.
+        UsageError: if a variable is not set, or its value would be seen in the process list.
     """
     parts = _WITH_USER.fullmatch(uri)
+    if _VARIABLE.search(uri) and _filled(uri, environ).startswith("gst:"):
+        raise UsageError(
+            "the text of a pipeline can be read by everybody who lists the processes, and with it "
+            "the value of the variable; read the camera by its rtsp:// address, or let the "
+            "pipeline do without"
+        )
     if parts is None:
         return _filled(uri, environ)
     scheme, user, rest = parts.groups()
@@ -74,6 +83,32 @@ def refuse_unknown_source(uri: str) -> None:
             f"'{masked(uri)}' is no kind of source known here; {did_you_mean(scheme, known)}give a "
             f"path, or an address that begins with one of {', '.join(f'{it}:' for it in known)}"
         )
+
+
+def refuse_missing_source(uri: str) -> None:
+    """Raise UsageError or SourceError if a source is a path at which there is nothing to read."""
+    path = path_of(uri)
+    if path is None or path.exists():
+        return
+    if not glob.has_magic(str(path)):
+        raise UsageError(f"there is no file or folder '{path}'; check the path of the source")
+    from crispstream.runtime.stream.sources.folder import image_paths
+
+    image_paths(str(path))
+
+
+def waits(uri: str) -> bool:
+    """Return whether a source is known to wait until it is read, as a file does.
+
+    >>> waits("clip.mp4"), waits("synth://?fps=30"), waits("synth://?live=1"), waits("rtsp://host")
+    (True, True, False, False)
+
+    Raises:
+        UsageError: if it is a synthetic source with a bad option.
+    """
+    if uri.startswith("synth:"):
+        return not SynthOptions.of(uri).live
+    return path_of(uri) is not None
 
 
 def target(sink: str) -> str | None:

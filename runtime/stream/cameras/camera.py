@@ -8,6 +8,7 @@ from crispstream.runtime.stream.sink import DEFAULT_OPTIONS as DEFAULT_SINK_OPTI
 from crispstream.runtime.stream.sink import SinkOptions
 from crispstream.runtime.stream.source import SourceOptions
 
+from .faults import Place
 from .lines import KeyPath, Lines
 
 LADDER_OFF = "off"
@@ -64,11 +65,11 @@ class CamerasConfig:
     """CPU threads of each model; None for every usable core."""
     lines: Lines = field(default_factory=lambda: Lines(""), repr=False, compare=False)
 
-    def place(self, camera: str, key: str, index: int | None = None) -> str:
-        """Return where a key stands that holds for a camera, as `cameras.toml:7`.
+    def place(self, camera: str, key: str, index: int | None = None) -> Place:
+        """Return where a key stands that holds for a camera.
 
         The camera's own place, for what nobody wrote; `index` is of a value of a list.
         """
         own: KeyPath = ("camera", camera, key)
         path = (key,) if self.lines.has((key,)) and not self.lines.has(own) else own
-        return f"{self.path}:{self.lines.of(path if index is None else (*path, index))}"
+        return Place(self.path, self.lines.of(path if index is None else (*path, index)))

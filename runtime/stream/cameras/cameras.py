@@ -24,7 +24,7 @@ from crispstream.runtime.restorer import Restorer
 from crispstream.runtime.stream.ladder.rungs import BICUBIC, named_rungs
 
 from .camera import Camera, CamerasConfig
-from .checks import at
+from .faults import at
 from .running import CameraReport as CameraReport
 from .running import CameraRun
 from .running import CameraState as CameraState
@@ -54,7 +54,7 @@ class CamerasReport:
     cpu_seconds: float
     """CPU time of the process meanwhile."""
     stopped: bool
-    """Whether they were told to stop before their ends."""
+    """Whether `stop` ended any of them; not, that the time was over."""
 
     @property
     def failed(self) -> bool:
@@ -101,12 +101,13 @@ def run_cameras(
                 run.start()
             _wait(runs, stop, until_ns, on_tick, clock)
         finally:
-            told = _end(runs, tuple(places.values()))
+            stopped = stop.is_set()
+            were_told = _end(runs, tuple(places.values()), stopped=stopped)
         return CamerasReport(
             cameras={run.camera.name: run.report() for run in runs},
             elapsed_seconds=(clock() - begun_ns) / 1e9,
             cpu_seconds=time.process_time() - cpu_begun,
-            stopped=told,
+            stopped=stopped and were_told,
         )
 
 
@@ -119,17 +120,20 @@ def _wait(
 ) -> None:
     """Return when the cameras have ended, or shall."""
     while any(run.alive for run in runs):
-        if stop.wait(TICK_SECONDS) or (until_ns is not None and clock() >= until_ns):
+        # No stop.wait(): a signal that came within it would set the event in this very thread,
+        # which may hold the event's lock then, and would wait for it for ever.
+        time.sleep(TICK_SECONDS)
+        if stop.is_set() or (until_ns is not None and clock() >= until_ns):
             return
         if on_tick is not None:
             on_tick({run.camera.name: run.state() for run in runs})
 
 
-def _end(runs: Sequence[CameraRun], places: Sequence[Turns]) -> bool:
+def _end(runs: Sequence[CameraRun], places: Sequence[Turns], *, stopped: bool) -> bool:
     """Let every camera finish; return whether any had to be told to."""
     working = [run for run in runs if run.alive]
     for run in working:
-        run.halt()
+        run.halt(stopped=stopped)
     _join(working, END_SECONDS)
     for turns in places:
         turns.close()

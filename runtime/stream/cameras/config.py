@@ -24,6 +24,7 @@ from .addresses import beside, expanded
 from .camera import Camera as Camera
 from .camera import CamerasConfig as CamerasConfig
 from .checks import checked
+from .faults import FaultError, Faults, Place, at
 from .keys import CAMERA, KEYS, RUN_KEYS, SINK, SOURCE, Key, UnfitError, shown, unknown
 from .lines import KeyPath, Lines, ParseError, parse
 
@@ -42,9 +43,9 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> CamerasC
         environ: the variables that `${NAME}` in `source` and `sinks` stands for.
 
     Raises:
-        UsageError: with file and line, if it cannot be read, is no TOML, has a key or a value
-            that there is none of, names a model, a source or a sink of no known kind, refers to
-            a variable that is not set, or lets two outputs be one.
+        UsageError: if it cannot be read or is no TOML. With a line for each fault, its place in
+            front: a key or a value that there is none of, a model, a file, or a kind of source
+            or sink that is not there, a variable that is not set, two outputs that are one.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -54,16 +55,20 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> CamerasC
         ) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"'{path}' is not UTF-8 text ({error.reason}); save it as such") from error
-    return checked(_Reader(path, text, environ).read())
+    faults = Faults()
+    config = checked(_Reader(path, text, environ, faults).read(), faults)
+    faults.raise_all()
+    return config
 
 
 class _Reader:
-    """Turns one file into a config; the first fault ends it."""
+    """Turns one file into a config; a camera with faults is left out of it."""
 
-    def __init__(self, path: Path, text: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, text: str, environ: Mapping[str, str], faults: Faults) -> None:
         self._path = path
         self._lines = Lines(text)
         self._environ = environ
+        self._faults = faults
         try:
             self._content = parse(text)
         except ParseError as error:
@@ -73,68 +78,91 @@ class _Reader:
         known = re.search(r"at line (\d+)", said)
         line = int(known[1]) if known else self._lines.last
         fault = re.sub(r" \(at [^)]*\)$", "", said)
-        return UsageError(
-            f"{self._path}:{line}: this is no TOML: {fault[:1].lower()}{fault[1:]}; write one "
-            'key = value a line, and texts in "quotes"'
+        return FaultError(
+            Place(self._path, line),
+            f"this is no TOML: {fault[:1].lower()}{fault[1:]}; write one key = value a line, and "
+            'texts in "quotes"',
         )
 
-    def _fault(self, path: KeyPath, sentence: str) -> UsageError:
-        return UsageError(f"{self._path}:{self._lines.of(path)}: {sentence}")
+    def _fault(self, path: KeyPath, sentence: str) -> FaultError:
+        return FaultError(Place(self._path, self._lines.of(path)), sentence)
 
     def read(self) -> CamerasConfig:
         self._check_outermost()
-        seconds, threads = (self._value((key,), RUN_KEYS[key]) for key in ("seconds", "threads"))
-        cameras = tuple(self._camera(name) for name in self._names())
-        return CamerasConfig(self._path, cameras, seconds, threads, self._lines)
+        run: dict[str, Any] = {}
+        for key in RUN_KEYS.keys() & self._content.keys():
+            with self._faults.kept():
+                run[key] = self._value((key,), RUN_KEYS[key])
+        cameras = (self._camera(name) for name in self._names())
+        sound = tuple(camera for camera in cameras if camera is not None)
+        return CamerasConfig(self._path, sound, lines=self._lines, **run)
 
     def _check_outermost(self) -> None:
         known = (*RUN_KEYS, *(key for key in KEYS if KEYS[key].shared), "camera")
         for key in self._content:
-            if key in KEYS and key not in known:
-                raise self._fault((key,), f"{key} belongs into a camera's table: {_EXAMPLE}")
-            if key not in known:
-                advice = "; the table of a camera begins with [camera.NAME]"
-                raise self._fault((key,), unknown(key, known) + advice)
+            with self._faults.kept():
+                if key in KEYS and key not in known:
+                    raise self._fault((key,), f"{key} belongs into a camera's table: {_EXAMPLE}")
+                if key not in known:
+                    advice = "; the table of a camera begins with [camera.NAME]"
+                    raise self._fault((key,), unknown(key, known) + advice)
 
     def _names(self) -> list[str]:
         tables = self._content.get("camera", {})
-        if not isinstance(tables, dict) or not tables:
-            raise self._fault(("camera",), f"there is no camera; add {_EXAMPLE}")
-        for name, table in tables.items():
-            if not isinstance(table, dict):
-                sentence = f"camera.{name} is {shown(table)}; expected a table, {_EXAMPLE}"
-                raise self._fault(("camera", name), sentence)
-        return list(tables)
+        names: list[str] = []
+        if not tables and len(self._faults):  # perhaps it is only misspelt
+            return names
+        with self._faults.kept():
+            if not isinstance(tables, dict) or not tables:
+                raise self._fault(("camera",), f"there is no camera; add {_EXAMPLE}")
+            for name, table in tables.items():
+                if not isinstance(table, dict):
+                    sentence = f"camera.{name} is {shown(table)}; expected a table, {_EXAMPLE}"
+                    raise self._fault(("camera", name), sentence)
+                names.append(name)
+        return names
 
-    def _camera(self, name: str) -> Camera:
-        table = self._content["camera"][name]
-        for key in table:
-            if key not in KEYS:
-                raise self._fault(("camera", name, key), unknown(key, KEYS))
-        for key in ("source", "sinks"):
-            if key not in table:
-                sentence = f"camera {name} has no {key}; give it {KEYS[key].expected}"
-                raise self._fault(("camera", name), sentence)
-        fields: dict[str, dict[str, Any]] = {CAMERA: {}, SOURCE: {}, SINK: {}}
-        for key, about in KEYS.items():
-            if key in table or key in self._content:
-                path = ("camera", name, key) if key in table else (key,)
-                fields[about.part][about.field or key] = self._value(path, about)
+    def _camera(self, name: str) -> Camera | None:
+        """Return a camera; None if anything is wrong with it."""
+        known_faults = len(self._faults)
+        self._check_keys(name)
+        fields = self._fields(name)
         own = fields[CAMERA]
-        own["source"] = self._address(("camera", name, "source"), own["source"])
-        own["sinks"] = tuple(
-            self._address(("camera", name, "sinks", index), sink)
-            for index, sink in enumerate(own["sinks"])
-        )
+        for key, uris in (("source", own.get("source")), ("sinks", own.get("sinks"))):
+            if uris is not None:
+                own[key] = self._addresses(("camera", name, key), uris)
+        if len(self._faults) > known_faults:
+            return None
         source_options, sink_options = SourceOptions(**fields[SOURCE]), SinkOptions(**fields[SINK])
         return Camera(name, source_options=source_options, sink_options=sink_options, **own)
 
+    def _check_keys(self, name: str) -> None:
+        table = self._content["camera"][name]
+        for key in table:
+            with self._faults.kept():
+                if key not in KEYS:
+                    raise self._fault(("camera", name, key), unknown(key, KEYS))
+        for key in ("source", "sinks"):
+            with self._faults.kept():
+                if key not in table:
+                    sentence = f"camera {name} has no {key}; give it {KEYS[key].expected}"
+                    raise self._fault(("camera", name), sentence)
+
+    def _fields(self, name: str) -> dict[str, dict[str, Any]]:
+        """Return what a camera's keys, and those of all, mean; by part and field."""
+        table = self._content["camera"][name]
+        fields: dict[str, dict[str, Any]] = {CAMERA: {}, SOURCE: {}, SINK: {}}
+        for key, about in KEYS.items():
+            if key in table or (about.shared and key in self._content):
+                path = ("camera", name, key) if key in table else (key,)
+                with self._faults.kept():
+                    fields[about.part][about.field or key] = self._value(path, about)
+        return fields
+
     def _value(self, path: KeyPath, about: Key) -> Any:  # noqa: ANN401
-        """Return what a key's value means; None if it is not there."""
+        """Return what a key's value means."""
         value: Any = self._content
         for step in path:
-            if step not in value:
-                return None
             value = value[step]
         try:
             fit = about.read(value)
@@ -147,9 +175,14 @@ class _Reader:
             sentence = f"{path[-1]} is {shown(value)}; {unfit}expected {about.expected}"
             raise self._fault(path, sentence) from unfit
 
+    def _addresses(self, path: KeyPath, uris: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if isinstance(uris, str):
+            return self._address(path, uris)
+        return tuple(self._address((*path, index), uri) for index, uri in enumerate(uris))
+
     def _address(self, path: KeyPath, uri: str) -> str:
         """Return an address with its variables, a path as seen from where the command runs."""
-        try:
-            return beside(self._path.parent, expanded(uri, self._environ))
-        except UsageError as error:
-            raise self._fault(path, str(error)) from error
+        filled = uri
+        with self._faults.kept(), at(Place(self._path, self._lines.of(path))):
+            filled = expanded(uri, self._environ)
+        return beside(self._path.parent, filled)

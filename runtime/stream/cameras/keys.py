@@ -1,8 +1,9 @@
 """The keys of a camera in a TOML file: what each may hold, and which field it becomes."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crispstream.core.errors import UsageError
@@ -36,6 +37,8 @@ class Key:
     """Name of the field; by default the key's own."""
     shared: bool = True
     """Whether it may stand outside of the cameras, for all of them."""
+    choices: tuple[str, ...] = ()
+    """All that it takes, where that is a few words."""
 
 
 def text(value: Any) -> str:  # noqa: ANN401 - any TOML value
@@ -105,11 +108,11 @@ def _one_of(*choices: str) -> Key:
             return str(value)
         raise UnfitError(did_you_mean(value, choices) if isinstance(value, str) else "")
 
-    return Key(f"one of {', '.join(choices)}", read)
+    return Key(f"one of {', '.join(choices)}", read, choices=choices)
 
 
 def _of(part: str, field: str, key: Key) -> Key:
-    return Key(key.expected, key.read, part, field)
+    return replace(key, part=part, field=field)
 
 
 _A_SIZE = Key('WIDTHxHEIGHT in pixels, such as "640x480"', size)
@@ -144,7 +147,7 @@ KEYS: Mapping[str, Key] = {
     "codec": _of(SINK, "codec", _one_of(*CODECS)),
     "encoder": _of(SINK, "encoder", _one_of(*ENCODERS)),
     "segment_seconds": _of(
-        SINK, "segment_seconds", Key("a number of seconds above 0, such as 60", above_zero)
+        SINK, "segment_seconds", Key("a number of seconds from 1 to 86400, such as 60", above_zero)
     ),
 }
 """Keys of a camera; the names are the options of `crispstream run`, with underscores."""
@@ -159,8 +162,10 @@ RUN_KEYS: Mapping[str, Key] = {
 def shown(value: Any) -> str:  # noqa: ANN401
     """Return a value as a message may show it.
 
-    >>> shown("fast"), shown(True), shown([1]), shown("rtsp://me:secret@host/door")
+    >>> shown("fast"), shown(True), shown(["a"]), shown("rtsp://me:secret@host/door")
     ("'fast'", 'true', 'a list', "'rtsp://***@host/door'")
+    >>> shown([]), shown(["null://", 3])
+    ('an empty list', 'a list with 3 in it')
     """
     if isinstance(value, bool):
         return str(value).lower()
@@ -168,9 +173,11 @@ def shown(value: Any) -> str:  # noqa: ANN401
         return f"'{masked(value)}'"
     if isinstance(value, int | float):
         return str(value)
-    if isinstance(value, list | dict):
-        return "a list" if isinstance(value, list) else "a table"
-    return "a date or a time"
+    if isinstance(value, list):
+        odd = next((each for each in value if not isinstance(each, str) or not each.strip()), None)
+        within = "" if odd is None else f" with {shown(odd)} in it"
+        return f"a list{within}" if value else "an empty list"
+    return "a table" if isinstance(value, dict) else "a date or a time"
 
 
 def unknown(key: str, known: Iterable[str]) -> str:
@@ -183,3 +190,30 @@ def unknown(key: str, known: Iterable[str]) -> str:
     return (
         f"there is no key '{key}'; {did_you_mean(key, names)}the keys here are {', '.join(names)}"
     )
+
+
+_FLAG = re.compile(r"--([a-z]+(?:-[a-z]+)*)(?: ([a-z0-9-]+))?")
+_BESIDE_ITS_KEY = re.compile(r"\b([a-z_]+) \(--[a-z-]+\)")
+
+
+def in_keys(sentence: str) -> str:
+    """Return what is said of the options of a command, said of the keys of a file of cameras.
+
+    >>> in_keys("name another output or add --overwrite")
+    'name another output or add overwrite = true'
+    >>> in_keys("overwrite (--overwrite) is asked for")
+    'overwrite is asked for'
+    >>> in_keys("leave out --tile, or take --precision fp32, as in crispstream build --size 8x8")
+    'leave out tile, or take precision = "fp32", as in crispstream build --size 8x8'
+    """
+
+    def key(flag: re.Match[str]) -> str:
+        name, value = flag[1].replace("-", "_"), flag[2]
+        if name not in KEYS:
+            return flag[0]
+        if value in KEYS[name].choices:
+            return f'{name} = "{value}"'
+        told = f"{name} = true" if KEYS[name] is _A_FLAG else name
+        return told if value is None else f"{told} {value}"
+
+    return _FLAG.sub(key, _BESIDE_ITS_KEY.sub(r"\1", sentence))

@@ -4,13 +4,14 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crispstream.core.clock import Clock
 from crispstream.core.errors import CrispstreamError, SourceError
 from crispstream.core.pixels import Bytes
 from crispstream.core.uris import masked
-from crispstream.runtime.frame import StreamInfo
+from crispstream.runtime.frame import Frame, StreamInfo
+from crispstream.runtime.latency import Histogram
 from crispstream.runtime.restorer import Restorer
 from crispstream.runtime.stream.compose import open_input, open_sinks, policy_for, wait_for_source
 from crispstream.runtime.stream.drift import Departure, Drift, DriftWatch, drift_watch
@@ -22,6 +23,7 @@ from crispstream.runtime.stream.sink import Sink
 from crispstream.runtime.stream.source import Source
 
 from .camera import Camera
+from .keys import in_keys
 from .turns import SharedRestorer, Turns
 
 _log = logging.getLogger("crispstream.stream")
@@ -38,6 +40,8 @@ class CameraState:
     """Its books; None until it has given a picture."""
     why: str = ""
     """Why it failed, or why it does not answer yet; never with a password."""
+    ages: Histogram | None = None
+    """From capture to restored, of all frames so far; None until it has given a picture."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ class CameraRun:
         self._turns = turns
         self._clock = clock
         self._halted = threading.Event()
+        self._timed_out = False
         self._thread = threading.Thread(target=self._guarded, name=camera.name, daemon=True)
         self._source_name = masked(camera.source)
         self._policy = camera.policy
@@ -108,8 +113,9 @@ class CameraRun:
         """Let it begin."""
         self._thread.start()
 
-    def halt(self) -> None:
-        """Tell it to finish its outputs and end."""
+    def halt(self, *, stopped: bool = True) -> None:
+        """Tell it to finish its outputs and end; not `stopped` where the time is over."""
+        self._timed_out = not stopped
         self._halted.set()
 
     @property
@@ -132,17 +138,21 @@ class CameraRun:
     def state(self) -> CameraState:
         """Return how it is now."""
         ledger, error = self._ledger, self._error
-        snapshot = None if ledger is None else ledger.snapshot()
+        if ledger is None:
+            state, why = ("connecting", self._why) if error is None else ("failed", str(error))
+            return CameraState(self.camera.name, state, None, why)
+        snapshot = ledger.snapshot()
+        state = snapshot.state if self._stream is None else "ended"
         if error is not None:
-            return CameraState(self.camera.name, "failed", snapshot, str(error))
-        if snapshot is None:
-            return CameraState(self.camera.name, "connecting", None, self._why)
-        state = "ended" if self._stream is not None else snapshot.state
-        return CameraState(self.camera.name, state, snapshot)
+            state = "failed"
+        why = "" if error is None else str(error)
+        return CameraState(self.camera.name, state, snapshot, why, ledger.ages)
 
     def report(self) -> CameraReport:
         """Return what became of it."""
-        best = self._models[0]
+        best, stream = self._models[0], self._stream
+        if stream is not None and self._timed_out:
+            stream = replace(stream, stopped=False)
         return CameraReport(
             camera=self.camera,
             source=self._source_name,
@@ -151,7 +161,7 @@ class CameraRun:
             backend=best.backend_name,
             rung=best.rung,
             policy=self._policy,
-            stream=self._stream,
+            stream=stream,
             snapshot=None if self._ledger is None else self._ledger.snapshot(),
             turn_waits={} if self._shared is None else self._shared.waits.summary()["turn"],
             ladder=None if self._ladder is None else self._ladder.use(),
@@ -166,7 +176,7 @@ class CameraRun:
         except KeyboardInterrupt:  # how the building of an engine is cancelled
             self._error = CrispstreamError("it was told to end before its engine was built")
         except BaseException as error:  # noqa: BLE001 - told in the report
-            self._error = error
+            self._error = _in_keys(error)
             known = isinstance(error, CrispstreamError | OSError)
             _log.error("camera %s: %s", self.camera.name, error, exc_info=not known)
 
@@ -195,7 +205,7 @@ class CameraRun:
                 clock=self._clock,
                 stop=self._halted,
                 limit=camera.limit,
-                watch=self._watch,
+                watch=self._looks_on(source.info),
                 is_cut=_cut_detector() if restorer.recurrent else None,
                 on_outcome=None if self._ladder is None else self._ladder.observe,
                 output_size=camera.sink_options.size,
@@ -203,7 +213,13 @@ class CameraRun:
 
     def _open_source(self) -> Source:
         camera = self.camera
-        return open_input(camera.source, self._clock, options=camera.source_options, roi=camera.roi)
+        return open_input(
+            camera.source,
+            self._clock,
+            options=camera.source_options,
+            roi=camera.roi,
+            stop=self._halted,
+        )
 
     def _open_sinks(self, info: StreamInfo, ledger: Ledger) -> dict[str, Sink]:
         camera = self.camera
@@ -217,7 +233,7 @@ class CameraRun:
         )
 
     def _waiting(self, error: SourceError) -> None:
-        if str(error) != self._why:
+        if str(error) != self._why and not self._halted.is_set():
             self._why = str(error)
             _log.warning("camera %s is tried again: %s", self.camera.name, error)
 
@@ -235,6 +251,12 @@ class CameraRun:
             ladder.keep_up_with(float(info.frame_rate))
         return ladder
 
+    def _looks_on(self, info: StreamInfo) -> Callable[[Frame], None] | None:
+        """Return what looks at each frame: with a ladder its own eye on the pace, else on drift."""
+        if self._ladder is None:
+            return self._watch
+        return self._ladder.watch if info.live else None
+
     def _drifted(self, departures: Sequence[Departure]) -> None:
         figures = ", ".join(left.figure for left in departures)
         _log.warning(
@@ -244,6 +266,13 @@ class CameraRun:
             self._models[0].name,
             figures,
         )
+
+
+def _in_keys(error: BaseException) -> BaseException:
+    """Return an error that names keys where it named options of a command."""
+    if isinstance(error, CrispstreamError) and error.args:
+        error.args = (in_keys(str(error)), *error.args[1:])
+    return error
 
 
 def _cut_detector() -> Callable[[Bytes], bool]:

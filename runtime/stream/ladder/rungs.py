@@ -1,10 +1,11 @@
 """From names to a ladder: `edge-s,edge-s:int8-cpu,edge-n,bicubic`, or `auto`."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from crispstream.core.bundle import Bundle
 from crispstream.core.clock import Clock, monotonic_ns
@@ -79,30 +80,20 @@ def open_ladder(
         BundleError: if a bundle is damaged or lacks the precision.
         EngineError: if the backend cannot work here, or refuses a graph.
     """
+    open_rung = partial(
+        _open_rung,
+        tile=tile,
+        threads=threads,
+        frames_in_flight=frames_in_flight,
+        allow_uncertified=allow_uncertified,
+        cuda_graph=cuda_graph,
+        on_build=on_build,
+        clock=clock,
+    )
 
     def on(chosen: str) -> Ladder:
         wanted = named_rungs(names, model, precision, chosen, allow_uncertified)
-        with ExitStack() as opened:
-            restorers = [
-                opened.enter_context(
-                    Restorer.open(
-                        rung.model,
-                        rung.precision,
-                        AUTO if rung.model == BICUBIC else chosen,
-                        threads=threads,
-                        frames_in_flight=frames_in_flight,
-                        allow_uncertified=allow_uncertified,
-                        cuda_graph=cuda_graph,
-                        on_build=on_build,
-                        tile=None if rung.model == BICUBIC else tile,
-                        clock=clock,
-                    )
-                )
-                for rung in wanted
-            ]
-            ladder = Ladder(restorers, budget_ms, clock=clock)
-            opened.pop_all()
-        return ladder
+        return _opened((open_rung(rung, chosen) for rung in wanted), budget_ms, clock)
 
     chosen = choose_backend(backend).name
     try:
@@ -112,6 +103,22 @@ def open_ladder(
             raise
         _log.warning("the ladder runs on the CPU, for %s failed: %s", chosen, error)
         return on(CPU)
+
+
+def _opened(rungs: Iterable[Restorer], budget_ms: float, clock: Clock) -> Ladder:
+    """Return a ladder of what is opened on the way; all are closed if one fails."""
+    with ExitStack() as opened:
+        restorers = [opened.enter_context(rung) for rung in rungs]
+        ladder = Ladder(restorers, budget_ms, clock=clock)
+        opened.pop_all()
+    return ladder
+
+
+def _open_rung(rung: Named, backend: str, *, tile: Size | None, **options: Any) -> Restorer:  # noqa: ANN401
+    """Open one rung; the options are those of `Restorer.open`."""
+    if rung.model == BICUBIC:  # is computed, whatever runs the others
+        backend, tile = AUTO, None
+    return Restorer.open(rung.model, rung.precision, backend, tile=tile, **options)
 
 
 def named_rungs(

@@ -56,14 +56,14 @@ class LadderUse:
 
         >>> rungs = RungUse("edge-n fp32", 30, 0, 1.0, 0, 9.5, False),
         >>> LadderUse(33.0, rungs, 0, ()).line()
-        'rungs: edge-n fp32 1.0 s (30 frames, 0 missed); 0 changes'
+        'rungs: edge-n fp32 1.0 s (30 frames, 0 missed); changes: 0'
         """
         told = [
             f"{rung.name} {rung.seconds:.1f} s ({rung.frames} frames, {rung.missed} missed)"
             for rung in self.rungs
             if rung.frames or rung.missed
         ]
-        return f"rungs: {', '.join(told) or 'none used'}; {self.changes} changes"
+        return f"rungs: {', '.join(told) or 'none used'}; changes: {self.changes}"
 
 
 @dataclass

@@ -9,7 +9,7 @@ import threading
 from crispstream.core.clock import Clock
 from crispstream.core.errors import SourceError
 
-from .feed import Feed, Picture
+from .feed import Feed, FeedEnded, Picture
 
 _GRACE_NS = 250_000_000
 _LOOK_SECONDS = 0.02
@@ -31,6 +31,8 @@ class Drain:
     def take(self) -> tuple[Picture, int]:
         """End, and return the newest picture and when it was captured.
 
+        That the feed came to its end meanwhile is left to the next read of it.
+
         Raises:
             SourceError: if the feed broke meanwhile.
         """
@@ -51,3 +53,5 @@ class Drain:
                     self._newest = picture, self._clock()
         except SourceError as error:
             self._error = error
+        except FeedEnded:
+            return

@@ -15,6 +15,10 @@ LONGEST_READ_SECONDS = 2.0
 """A read returns or raises within this time, so that a stream can be told to stop."""
 
 
+class FeedEnded(Exception):  # noqa: N818 (what it says is no error)
+    """The feed came to the end of what it reads, as a file does: another one would begin anew."""
+
+
 class Picture(NamedTuple):
     """One picture of a feed."""
 
@@ -50,6 +54,7 @@ class Feed(Protocol):
 
         Raises:
             SourceError: if nothing came in that time, or the connection broke or ended.
+            FeedEnded: if there were pictures and never will be any more; again at each read.
         """
 
     def close(self) -> None:

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 from crispstream.core.clock import Clock, monotonic_ns
 from crispstream.core.errors import CrispstreamError, SourceError
+from crispstream.core.sizes import size_text
 from crispstream.runtime.frame import Frame, StreamInfo
 from crispstream.runtime.stream.health import Health
 
 from .backoff import Backoff
 from .drain import Drain
-from .feed import Feed, OpenFeed, Picture
-from .opening import Opening
+from .feed import Feed, FeedEnded, OpenFeed, Picture
+from .opening import Opening, stopped
 from .timeline import TIME_BASE, Timeline
 from .watchdog import Watchdog
 
@@ -32,7 +33,8 @@ class ReconnectingSource:
 
     Whoever iterates reads the feed and waits for a new one when it breaks or is stalled. The
     frames of a stalled feed are given too: what looks frozen may be a still scene. Errors after
-    the first picture end nothing; they are in `health` and the log.
+    the first picture end nothing; they are in `health` and the log. Only a feed that comes to an
+    end of its own (`FeedEnded`) ends the source too.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class ReconnectingSource:
             name: of the source in log and errors, without credentials.
             clock: stamps frames and events, and tells how long nothing happened.
             backoff: the waits between two tries.
-            stop: what `stop()` sets; give one to end the wait in here too.
+            stop: set it to end the wait in here; later `stop()` is what ends the source.
 
         Raises:
             SourceError: if the first feed fails, or `stop` was set.
@@ -62,7 +64,7 @@ class ReconnectingSource:
         self._name = name
         self._clock = clock
         self._backoff = backoff or Backoff()
-        self._stop = stop or threading.Event()
+        self._stop = threading.Event()
         self._timeline = Timeline(name)
         self._watchdog = Watchdog()
         self._feed: Feed | None = None
@@ -70,12 +72,12 @@ class ReconnectingSource:
         self._opened_ns = self._picture_ns = 0
         self._told_why = ""
         self._fresh = False
-        self._shape: tuple[int, ...] = ()
         try:
-            self._info = self._begin()
+            self._info = self._begin(stop or self._stop)
         except BaseException:
             self.close()
             raise
+        self._size = self._info.width, self._info.height
 
     @property
     def info(self) -> StreamInfo:
@@ -88,7 +90,7 @@ class ReconnectingSource:
         return self.health.lost_frames
 
     def __iter__(self) -> Iterator[Frame]:
-        """Give frames until `stop`; no error of a feed ends them."""
+        """Give frames until `stop`, or the end of a feed that has one; no error ends them."""
         serial = 0
         try:
             while not self._stop.is_set():
@@ -112,23 +114,14 @@ class ReconnectingSource:
         self._close_feed()
         self.health.enter("ended")
 
-    def _begin(self) -> StreamInfo:
+    def _begin(self, stop: threading.Event) -> StreamInfo:
         """Open until there is a picture, and return its facts."""
-        while not self._stop.is_set():
-            taken = self._first_picture()
+        while not stop.is_set():
+            taken = self._read(stop)
             if taken is not None and self._feed is not None:
                 self._drain = Drain(self._feed, *taken, self._clock)
                 return _facts(self._feed, taken[0])
-        raise SourceError(
-            f"'{self._name}' was told to stop before it gave a picture; see whether it can be "
-            "reached"
-        )
-
-    def _first_picture(self) -> tuple[Picture, int] | None:
-        taken = None
-        while taken is None and not self._stop.is_set():
-            taken = self._read()
-        return taken
+        raise stopped(self._name)
 
     def _next(self) -> tuple[Picture, int] | None:
         """Return the next picture and when it came; None where there is none yet."""
@@ -136,15 +129,17 @@ class ReconnectingSource:
             if self._watchdog.hopeless:
                 raise SourceError(self._watchdog.give_up())
             drain, self._drain = self._drain, None
-            return self._read() if drain is None else drain.take()
+            return self._read(self._stop) if drain is None else drain.take()
         except CrispstreamError as error:
             self._lose(str(error))
-            return None
+        except FeedEnded:
+            self._stop.set()
+        return None
 
-    def _read(self) -> tuple[Picture, int] | None:
-        """Read the feed, after opening one if there is none."""
+    def _read(self, stop: threading.Event) -> tuple[Picture, int] | None:
+        """Read the feed, after opening one if there is none; `stop` ends the opening."""
         if self._feed is None:
-            self._open()
+            self._open(stop)
         if self._feed is None:
             return None
         picture = self._feed.read()
@@ -159,8 +154,8 @@ class ReconnectingSource:
             )
         return None
 
-    def _open(self) -> None:
-        self._feed = Opening(self._open_feed).wait(self._stop)
+    def _open(self, stop: threading.Event) -> None:
+        self._feed = Opening(self._open_feed).wait(stop)
         if self._feed is not None:
             self._opened_ns = self._picture_ns = self._clock()
             self._timeline.restart(self._feed.time_base)
@@ -170,9 +165,8 @@ class ReconnectingSource:
         why = self._watchdog.look(picture, captured_ns)
         self.health.enter("stalled" if why else "live", why)
         self.health.lose(picture.skipped)
-        shape = picture.pixels_hwc.shape
-        fresh = serial > 0 and (self._fresh or shape != self._shape)
-        self._fresh, self._shape, self._told_why = False, shape, ""
+        fresh = self._note_size(picture) or (serial > 0 and self._fresh)
+        self._fresh, self._told_why = False, ""
         return Frame(
             picture.pixels_hwc,
             serial,
@@ -182,6 +176,17 @@ class ReconnectingSource:
             self._timeline.ticks(picture.duration),
             fresh,
         )
+
+    def _note_size(self, picture: Picture) -> bool:
+        """Return whether a picture's size is another than the one before's, and tell it."""
+        height, width, _ = picture.pixels_hwc.shape
+        before, self._size = self._size, (width, height)
+        if self._size == before:
+            return False
+        self.health.note(
+            f"{size_text(self._size)} px now, was {size_text(before)}; outputs keep their size"
+        )
+        return True
 
     def _lose(self, why: str) -> None:
         """Close the feed, tell why unless that is known, and wait until the next try is due."""

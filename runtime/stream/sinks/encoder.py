@@ -24,6 +24,8 @@ _CPU = {"h264": "libx264", "hevc": "libx265"}
 _GPU = {"h264": "h264_nvenc", "hevc": "hevc_nvenc"}
 _MOST_PX = 16_384  # libx264 refuses a longer side
 _USUAL_RATE = Fraction(30)
+_LONGEST_FILL_SECONDS = 60.0
+_LONGEST_FILL_SECONDS_LIVE = 1.0  # what comes after the gap waits until it is filled
 
 # All of them without B-frames: decoding order is then display order, times stay as they are,
 # and a cut file ends cleanly.
@@ -108,6 +110,9 @@ class Encoding:
     threads: int
     watched: bool
     """Whether somebody watches while it is made: no delay, and key frames often."""
+    longest_fill_seconds: float
+    """At a constant rate a gap longer than this stays one; a shorter one is filled by repeating
+    the picture before it."""
 
     @property
     def output_time_base(self) -> Fraction:
@@ -142,6 +147,9 @@ def encoding_for(
         colour=output_colour(info.colour, height),
         threads=threads or codec_threads(),
         watched=watched,
+        longest_fill_seconds=_LONGEST_FILL_SECONDS_LIVE
+        if watched or info.live
+        else _LONGEST_FILL_SECONDS,
     )
 
 

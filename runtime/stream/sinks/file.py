@@ -16,6 +16,7 @@ from crispstream.runtime.stream.sink import Sink, SinkOptions
 
 from .audio import AudioCopy, check_audio_fits
 from .encoder import encoding_for
+from .figures import told
 from .place import check_folder, write_error
 from .writer import VideoFile
 
@@ -83,10 +84,8 @@ class FileSink(Sink):
                 self._audio.close()
 
     def figures(self) -> Mapping[str, float]:
-        """Return how many frames were repeated and left out to hold a constant rate."""
-        if self._encoding.output_rate is None:
-            return {}
-        return {"repeated_frames": self._repeated, "left_out_frames": self._left_out}
+        """Return how many frames were repeated and skipped to hold a constant rate, if any."""
+        return told({"repeated_frames": self._repeated, "skipped_frames": self._left_out})
 
     def _opened(self) -> VideoFile:
         if self._audio_from is not None and self._audio is None:

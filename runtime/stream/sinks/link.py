@@ -49,19 +49,11 @@ class Link:
         """Connect, within `OPEN_SECONDS`; `relay` is the command of the child.
 
         Raises:
-            LinkLostError: if the other side does not take the stream.
+            LinkLostError: if the other side does not take the stream, or the system no process.
         """
         self.sent = 0
         self._answers = 0
-        self._process = subprocess.Popen(
-            relay,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)},
-            start_new_session=True,  # a Ctrl-C is for us; the child ends when its input does
-        )
+        self._process = _started(relay)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin = self._process.stdin.fileno()
@@ -138,7 +130,9 @@ class Link:
             raise LinkLostError(self._last_words()) from error
 
     def _await_ready(self) -> None:
-        ready, _, _ = select.select([self._stdout], [], [], OPEN_SECONDS)
+        poll = select.poll()
+        poll.register(self._stdout, select.POLLIN)
+        ready = poll.poll(OPEN_SECONDS * 1000)
         self._count_answers()
         if not ready:
             raise LinkLostError(f"no answer within {OPEN_SECONDS:g} s")
@@ -156,3 +150,18 @@ class Link:
         said = self._process.stderr.read() if self._process.stderr is not None else b""
         lines = said.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "the connection ended"
+
+
+def _started(relay: Sequence[str]) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(
+            relay,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)},
+            start_new_session=True,  # a Ctrl-C is for us; the child ends when its input does
+        )
+    except OSError as error:  # too many open files, too many processes, no memory
+        raise LinkLostError(f"no process can be started for it: {error.strerror}") from error

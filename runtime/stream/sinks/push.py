@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import av
+import av.error
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +25,7 @@ from crispstream.runtime.stream.live.backoff import Backoff
 from crispstream.runtime.stream.sink import Sink, SinkOptions
 
 from .encoder import encoding_for
+from .figures import told
 from .link import Link, LinkLostError
 from .pace import Pace
 
@@ -38,6 +41,8 @@ class _Protocol(NamedTuple):
     """The usual one; None where every address names its own."""
     by_tcp: bool
     """Whether a connection tells if anybody is there."""
+    everywhere: bool = True
+    """Whether every build of FFmpeg speaks it."""
 
 
 _RTSP = {"rtsp_transport": "tcp"}
@@ -49,7 +54,7 @@ _PROTOCOLS = {
     "rtmp": _Protocol("flv", _FLV, 1935, by_tcp=True),
     "rtmps": _Protocol("flv", _FLV, 443, by_tcp=True),
     "udp": _Protocol("mpegts", _TS, None, by_tcp=False),
-    "srt": _Protocol("mpegts", _TS, None, by_tcp=False),
+    "srt": _Protocol("mpegts", _TS, None, by_tcp=False, everywhere=False),
 }
 _TS_DATAGRAM_BYTES = 1316  # seven MPEG-TS packets, what fits an Ethernet frame
 
@@ -73,10 +78,12 @@ class PushSink(Sink):
         """Connect.
 
         Raises:
-            UsageError: if the address is incomplete, or no encoder takes the size.
+            UsageError: if the address is incomplete, its protocol is not there, or no encoder
+                takes the size.
             SinkError: if nobody takes the stream there, or the wanted encoder is not there.
         """
         self._name = masked(uri)
+        check_spoken(uri)
         address = _checked(uri)
         protocol = _PROTOCOLS[urlsplit(uri).scheme]
         encoding = encoding_for(self._name, info, scale, options, threads=threads, watched=True)
@@ -90,25 +97,32 @@ class PushSink(Sink):
         self._closed = threading.Event()
         self._reconnecting: threading.Thread | None = None
         self._next_link: Link | None = None
-        self._lost = self._reconnects = 0
-        try:
-            self._link: Link | None = self._connect()
-        except LinkLostError as error:
-            raise SinkError(
-                f"'{self._name}' does not take the stream ({_better_reason(uri, error)}); check "
-                "the address, and that the other side is there and lets you publish"
-            ) from None
+        self.lost = self._reconnects = 0
+        self._fault: BaseException | None = None
+        self._link: Link | None = self._first_link()
         if info.audio_from is not None:
             _log.warning("the sound of '%s' is not sent to '%s'", info.audio_from, self._name)
 
+    def _first_link(self) -> Link:
+        try:
+            return self._connect()
+        except LinkLostError as error:
+            reason = _better_reason(self._uri, error)
+            raise SinkError(
+                f"'{self._name}' does not take the stream ({reason}); check the address, and that "
+                "the other side is there and lets you publish"
+            ) from None
+
     def write(self, frame: Frame, restored_hwc: npt.NDArray[np.uint8]) -> None:
         """Send a frame, or count it as lost; a recorded stream leaves no faster than real time."""
+        if self._fault is not None:
+            raise self._fault
         if self._pace is not None:
             self._pace.wait(float(frame.pts * frame.time_base))
         if self._link is None:
             self._take_next_link()
         if self._link is None:
-            self._lost += 1
+            self.lost += 1
             return
         try:
             self._link.send(frame.pts, frame.duration, restored_hwc)
@@ -125,16 +139,16 @@ class PushSink(Sink):
             self._next_link = None
         if link is not None:
             link.close()
-            self._lost += link.sent - link.arrived
+            self.lost += link.sent - link.arrived
 
     def figures(self) -> Mapping[str, float]:
-        """Return the frames that were not sent, and how often a connection was made anew."""
-        return {"lost_frames": self._lost, "reconnects": self._reconnects}
+        """Return how often a connection was made anew, if ever."""
+        return told({"reconnects": self._reconnects})
 
     def _lose(self, link: Link, error: LinkLostError) -> None:
         link.kill()
         self._link = None
-        self._lost += link.sent - link.arrived
+        self.lost += link.sent - link.arrived
         if link.arrived >= _PROVEN_PICTURES:
             self._backoff.reset()
         _log.warning(
@@ -146,7 +160,14 @@ class PushSink(Sink):
         self._reconnecting.start()
 
     def _reconnect(self) -> None:
-        """Try until a link is there or the sink is closed; the only code of its thread."""
+        """Get a link; what no network can be the cause of is raised by the next `write`."""
+        try:
+            self._try_until_connected()
+        except BaseException as error:  # noqa: BLE001 - a thread that dies would tell nobody
+            self._fault = error
+
+    def _try_until_connected(self) -> None:
+        """Try until a link is there or the sink is closed."""
         reason = ""
         while not self._closed.wait(self._backoff.next_seconds()):
             try:
@@ -169,7 +190,28 @@ class PushSink(Sink):
             self._link, self._next_link = self._next_link, None
         if self._link is not None:
             self._reconnects += 1
-            _log.warning("'%s' takes the stream again; %d frames are lost", self._name, self._lost)
+            _log.warning("'%s' takes the stream again; %d frames are lost", self._name, self.lost)
+
+
+def check_spoken(uri: str) -> None:
+    """Make sure that FFmpeg speaks the protocol of an address, as found out without a network.
+
+    Raises:
+        UsageError: if it does not.
+    """
+    scheme = urlsplit(uri).scheme
+    if _PROTOCOLS[scheme].everywhere:
+        return
+    try:
+        av.open(f"{scheme}://").close()  # names nobody, and so goes nowhere
+    except av.error.ProtocolNotFoundError:
+        raise UsageError(
+            f"'{masked(uri)}' cannot be pushed to: the FFmpeg inside this PyAV does not speak "
+            f"{scheme.upper()}, and that of the wheels on PyPI never does; push to rtsp://, "
+            "rtmp:// or udp://, or build PyAV against an FFmpeg that has it"
+        ) from None
+    except (av.error.FFmpegError, OSError):
+        return
 
 
 def _knock(uri: str) -> None:
@@ -185,8 +227,8 @@ def _knock(uri: str) -> None:
     place = parts.hostname or "", parts.port or protocol.port or 0
     try:
         socket.create_connection(place, _CONNECT_SECONDS).close()
-    except OSError as error:
-        raise LinkLostError(error.strerror or "no answer") from error
+    except (OSError, UnicodeError) as error:  # a name that is none, as one of 100 letters
+        raise LinkLostError(getattr(error, "strerror", None) or "no answer") from error
 
 
 def _better_reason(uri: str, error: LinkLostError) -> LinkLostError:

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
+from urllib.parse import urlsplit
 
 import av
 import av.error
@@ -32,6 +33,7 @@ from .track import VideoTrack
 PICTURE_HEAD = struct.Struct("=qq")
 """Time and duration of the picture whose pixels, uint8 [H,W,3] BGR, follow."""
 
+_REFUSED_LOGIN = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
 _LONGEST_CALL_SECONDS = 10.0
 """After this the system ends the process, should the one that started it be gone."""
 
@@ -56,15 +58,21 @@ def main() -> int:
     wanted = json.loads(io.FileIO(0, closefd=False).readline())  # unbuffered: pictures follow
     try:
         _send_all(wanted, _encoding(wanted["encoding"]))
-    except av.error.ProtocolNotFoundError:
-        sys.stderr.write("the FFmpeg inside this build of PyAV does not speak this protocol\n")
-        return 1
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        # Never str(error): it may hold the address.
-        said = getattr(error, "strerror", None) or f"{type(error).__name__} in FFmpeg"
-        sys.stderr.write(said + "\n")
+        sys.stderr.write(_reason(error, wanted["address"]) + "\n")
         return 1
     return 0
+
+
+def _reason(error: Exception, address: str) -> str:
+    """Say what went wrong; never by the error's own text, which may hold the address."""
+    if isinstance(error, av.error.ProtocolNotFoundError):
+        return "the FFmpeg inside this build of PyAV does not speak this protocol"
+    if isinstance(error, _REFUSED_LOGIN):
+        if "@" in urlsplit(address).netloc:
+            return "the server refused the user name or password"
+        return "the server asks for a user name and a password"
+    return getattr(error, "strerror", None) or f"{type(error).__name__} in FFmpeg"
 
 
 def _encoding(fields: dict[str, Any]) -> Encoding:

@@ -25,6 +25,7 @@ from crispstream.runtime.stream.sink import Sink, SinkOptions
 
 from .audio import AudioCopy, check_audio_fits
 from .encoder import encoding_for
+from .figures import told
 from .place import check_folder, check_room, write_error
 from .track import begin_of
 from .writer import VideoFile, pictures_in
@@ -70,7 +71,7 @@ class SegmentSink(Sink):
         self._first_pts: int | None = None
         self._turn = 0
         self._retry_ns: int | None = None
-        self._segments = self._lost = self._repeated = self._left_out = 0
+        self.lost = self._segments = self._repeated = self._left_out = 0
 
     def write(self, frame: Frame, restored_hwc: npt.NDArray[np.uint8]) -> None:
         """Encode one frame, into a new file when it is time; see `Sink`.
@@ -83,7 +84,7 @@ class SegmentSink(Sink):
         if self._file is None and (self._retry_ns is None or self._clock() >= self._retry_ns):
             self._guarded(self._begin, frame)
         if self._file is None:
-            self._lost += 1
+            self.lost += 1
         else:
             self._guarded(self._file.write, frame, restored_hwc)
 
@@ -102,11 +103,14 @@ class SegmentSink(Sink):
                 self._audio.close()
 
     def figures(self) -> Mapping[str, float]:
-        """Return the files recorded and the frames that could not be kept."""
-        figures = {"segments": self._segments, "lost_frames": self._lost}
-        if self._encoding.output_rate is not None:
-            figures |= {"repeated_frames": self._repeated, "left_out_frames": self._left_out}
-        return figures
+        """Return the files recorded, and the frames repeated and skipped for a constant rate."""
+        return told(
+            {
+                "segments": self._segments,
+                "repeated_frames": self._repeated,
+                "skipped_frames": self._left_out,
+            }
+        )
 
     def _turn_of(self, frame: Frame) -> int:
         """Return how many lengths of a segment have passed since the first frame."""
@@ -138,7 +142,7 @@ class SegmentSink(Sink):
         if self._retry_ns is not None:
             self._retry_ns = None
             _log.warning(
-                "recording goes on in '%s'; %d frames are lost", self._numbered(), self._lost
+                "recording goes on in '%s'; %d frames are lost", self._numbered(), self.lost
             )
 
     def _opened(self, frame: Frame) -> VideoFile:
@@ -153,19 +157,21 @@ class SegmentSink(Sink):
     def _give_up(self, error: OSError) -> None:
         """Keep what is playable of the file, and come back later."""
         path, file, self._file = self._numbered(), self._file, None
-        frames = 0
+        pictures = 0
         if file is not None:
             with contextlib.suppress(OSError, av.error.FFmpegError):
                 file.close()
-            frames = pictures_in(path)
-            self._lost += max(0, file.track.written - frames)
-            if not frames:
+            pictures = pictures_in(path)
+            self.lost += file.track.frames_after(pictures)
+            if not pictures:
                 with contextlib.suppress(OSError):
                     path.unlink(missing_ok=True)
             self._count(file)
         if self._retry_ns is None:
             _log.warning(
-                "%s; it is tried again every %g s", write_error(path, error, frames), RETRY_SECONDS
+                "%s; it is tried again every %g s",
+                write_error(path, error, pictures),
+                RETRY_SECONDS,
             )
         self._retry_ns = self._clock() + round(RETRY_SECONDS * 1e9)
 

@@ -1,5 +1,6 @@
 """The pictures of one encoded video stream: colours, times and packets."""
 
+from collections import deque
 from collections.abc import Iterator
 
 import av
@@ -13,9 +14,9 @@ from .grid import FrameGrid
 
 Packets = Iterator["av.Packet[av.VideoStream]"]
 
-_LONGEST_FILL_SECONDS = 60.0
-_LONGEST_FILL_SECONDS_WATCHED = 1.0
 _KEY_FRAME_EVERY_SECONDS = 1
+_FRAMES_KNOWN = 1 << 14
+"""Of so many of the latest frames it is known which picture shows each: minutes."""
 
 
 class VideoTrack:
@@ -49,21 +50,27 @@ class VideoTrack:
         self._latest: av.VideoFrame | None = None
         self._latest_pts = 0
         self._key_frame_due: int | None = None
+        self._shown_by: deque[int] = deque(maxlen=_FRAMES_KNOWN)
 
     def packets(self, pts: int, duration: int, pixels_hwc: npt.NDArray[np.uint8]) -> Packets:
         """Encode one picture, uint8 [H,W,3] BGR; times are in units of `encoding.time_base`."""
         self._latest_pts = pts
         if self._grid is None:
-            self._latest = self._to_yuv(pixels_hwc)
-            yield from self._encoded(pts, duration)
+            yield from self._first_shown(pixels_hwc, pts, duration)
             return
         repeats, slot = self._grid.place(pts)
         yield from self._repeated(repeats)
         if slot is None:
             self.left_out += 1
             return
-        self._latest = self._to_yuv(pixels_hwc)
-        yield from self._encoded(slot, 1)
+        yield from self._first_shown(pixels_hwc, slot, 1)
+
+    def frames_after(self, pictures: int) -> int:
+        """Return how many of the latest frames none of the first so many pictures shows.
+
+        Frames that were left out to hold a constant rate are not among them.
+        """
+        return sum(picture >= pictures for picture in self._shown_by)
 
     def rest(self, end_pts: int) -> Packets:
         """Show the last picture until a time, and give what the encoder still holds."""
@@ -73,6 +80,11 @@ class VideoTrack:
             self._durations[self._latest_pts - self._origin] = max(0, end_pts - self._latest_pts)
         if self._latest is not None:
             yield from self._timed(self._stream.encode(None))
+
+    def _first_shown(self, pixels_hwc: npt.NDArray[np.uint8], at: int, duration: int) -> Packets:
+        self._latest = self._to_yuv(pixels_hwc)
+        self._shown_by.append(self.written)
+        yield from self._encoded(at, duration)
 
     def _repeated(self, slots: range) -> Packets:
         for slot in slots:
@@ -113,8 +125,11 @@ def grid_of(encoding: Encoding) -> FrameGrid | None:
     """Return the grid of a constant rate, or None where frames keep their times."""
     if encoding.output_rate is None:
         return None
-    longest = _LONGEST_FILL_SECONDS_WATCHED if encoding.watched else _LONGEST_FILL_SECONDS
-    return FrameGrid(encoding.output_rate, encoding.time_base, longest_fill_seconds=longest)
+    return FrameGrid(
+        encoding.output_rate,
+        encoding.time_base,
+        longest_fill_seconds=encoding.longest_fill_seconds,
+    )
 
 
 def begin_of(encoding: Encoding, pts: int) -> float:

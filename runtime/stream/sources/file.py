@@ -1,13 +1,11 @@
-"""Frames of a video file, with their original timestamps."""
+"""Frames of a video file, of this machine or on a web server, with their original timestamps."""
 
 import logging
-import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import av.error
 import numpy as np
 from av.codec.hwaccel import HWAccel
 
@@ -16,10 +14,11 @@ from crispstream.core.errors import SourceError, first_line
 from crispstream.runtime.frame import Frame, StreamInfo
 from crispstream.runtime.stream.colour import FromYuv, colour_of
 from crispstream.runtime.stream.cores import codec_threads
-from crispstream.runtime.stream.decoding import hardware
+from crispstream.runtime.stream.decoding import hardware, video_stream
 from crispstream.runtime.stream.health import Health
 
 from .file_decoder import Decoder
+from .file_opening import opened_file, place_name
 
 _SMALL_PX = 640 * 480
 
@@ -29,40 +28,48 @@ _log = logging.getLogger("crispstream.stream")
 class FileSource:
     """Decodes the first video stream of a file that FFmpeg can read."""
 
-    def __init__(self, path: Path, clock: Clock, decoder: str = "auto") -> None:
+    def __init__(self, place: Path | str, clock: Clock, decoder: str = "auto") -> None:
         """Open the file and decode its first picture, which tells size and colours for sure.
+
+        Args:
+            place: its path, or the address of one on a server; of the latter the sound is left.
+            clock: stamps the frames.
+            decoder: one of `source.DECODERS`.
 
         Raises:
             SourceError: if the file is no video, has no video stream, or no frame decodes.
-            UsageError: if the `decoder`, one of `source.DECODERS`, is not to be had here.
+            UsageError: if the `decoder` is not to be had here.
         """
-        self._path = path
+        self._place = place
+        self._name = place_name(place)
         self._clock = clock
-        self.health = Health(str(path), clock)
+        self.health = Health(self._name, clock)
         accelerator = hardware(decoder)
         self._open(None)
         try:
             # Always from a picture of the CPU's: PyAV before 18 takes turn and tags from the GPU's.
-            self._quarter_turns = _quarter_turns(self._first, path)
+            self._quarter_turns = _quarter_turns(self._first, self._name)
             self._info = _info(
-                self._container, self._stream, self._first, path, self._quarter_turns
+                self._container, self._stream, self._first, place, self._quarter_turns
             )
             if accelerator is not None:
                 self._move_to_gpu(accelerator, must=decoder != "auto")
+            if self._container.streams.audio and self._info.audio_from is None:
+                _log.warning("the sound of %s is left: download the file to keep it", self._name)
         except BaseException:
             self._container.close()
             raise
 
     def _open(self, accelerator: HWAccel | None) -> None:
         """Open the file and decode its first picture; what was open before stays if this fails."""
-        container = _opened(self._path, accelerator)
+        container = opened_file(self._place, accelerator)
         try:
-            stream = _video_stream(container, self._path)
-            decoder = Decoder(container, stream, self._path)
+            stream = _video_stream(container, self._name)
+            decoder = Decoder(container, stream, self._name)
             pictures = decoder.pictures()
             first = next(pictures, None)
             if first is None:
-                raise SourceError(f"'{self._path}' holds no frame; give a video with at least one")
+                raise SourceError(f"'{self._name}' holds no frame; give a video with at least one")
         except BaseException:
             container.close()
             raise
@@ -79,9 +86,9 @@ class FileSource:
             why = first_line(error)
             if must:
                 raise SourceError(
-                    f"the GPU does not decode '{self._path}' ({why}); choose the decoder cpu"
+                    f"the GPU does not decode '{self._name}' ({why}); choose the decoder cpu"
                 ) from error
-            _log.info("%s is decoded on the CPU: %s", self._path, why)
+            _log.info("%s is decoded on the CPU: %s", self._name, why)
         else:
             on_cpu.close()
 
@@ -115,7 +122,7 @@ class FileSource:
             )
 
     def stop(self) -> None:
-        """Nothing to do: the next frame is never far."""
+        """Nothing to do: the next frame is never far, on a server at most 5 s."""
 
     def close(self) -> None:
         """Close the file."""
@@ -130,7 +137,7 @@ class FileSource:
         expected = (self._info.width, self._info.height)
         if seen != expected:
             raise SourceError(
-                f"'{self._path}' changes from {expected[0]}x{expected[1]} to "
+                f"'{self._name}' changes from {expected[0]}x{expected[1]} to "
                 f"{seen[0]}x{seen[1]} px at frame {serial}, and one output has one size; the "
                 "frames before it are restored, split the file there to restore the rest"
             )
@@ -158,12 +165,12 @@ class _Timeline:
         return pts
 
 
-def _quarter_turns(picture: av.VideoFrame, path: Path) -> int:
+def _quarter_turns(picture: av.VideoFrame, name: str) -> int:
     """Return how often to turn the pictures left by 90 degrees, as phones tag what they film."""
     turns = round(picture.rotation / 90)
     if abs(picture.rotation - 90 * turns) > 1:
         raise SourceError(
-            f"'{path}' is tagged to be shown turned by {picture.rotation} degrees, and only "
+            f"'{name}' is tagged to be shown turned by {picture.rotation} degrees, and only "
             "quarter turns are possible here; turn it upright with a video editor first"
         )
     return turns % 4
@@ -175,25 +182,8 @@ def _upright(picture: av.VideoFrame, quarter_turns: int) -> tuple[int, int]:
     return size[::-1] if quarter_turns % 2 else size
 
 
-def _opened(path: Path, accelerator: HWAccel | None) -> av.container.InputContainer:
-    if not os.access(path, os.R_OK):
-        raise SourceError(f"'{path}' may not be read; change its permissions")
-    if path.stat().st_size == 0:
-        raise SourceError(f"'{path}' is an empty file (0 bytes), not a video; copy it again")
-    try:
-        return av.open(str(path), hwaccel=accelerator)
-    except (av.error.FFmpegError, OSError) as error:
-        raise SourceError(
-            f"'{path}' is not a video FFmpeg can read ({error.strerror}); give a video file such "
-            "as .mp4, .mov, .mkv or .avi, complete to its end"
-        ) from error
-
-
-def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    if not container.streams.video:
-        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-        raise SourceError(f"'{path}' has no video stream, only {kinds}; give a video")
-    stream = container.streams.video[0]
+def _video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
+    stream = video_stream(container, name, "convert it to H.264 first, with ffmpeg for instance")
     codec = stream.codec_context
     codec.thread_type = "AUTO"
     # A small picture decodes in a fraction of a millisecond, of which threads would cost a third.
@@ -206,7 +196,7 @@ def _info(
     container: av.container.InputContainer,
     stream: av.VideoStream,
     first: av.VideoFrame,
-    path: Path,
+    place: Path | str,
     quarter_turns: int,
 ) -> StreamInfo:
     width, height = _upright(first, quarter_turns)
@@ -221,5 +211,5 @@ def _info(
         time_base=Fraction(stream.time_base or Fraction(1, 90_000)),
         colour=colour_of(first),
         frame_count=frames or None,
-        audio_from=path if container.streams.audio else None,
+        audio_from=place if container.streams.audio and isinstance(place, Path) else None,
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
@@ -24,13 +23,13 @@ class Decoder:
     """
 
     def __init__(
-        self, container: av.container.InputContainer, stream: av.VideoStream, path: Path
+        self, container: av.container.InputContainer, stream: av.VideoStream, name: str
     ) -> None:
-        """Prepare to decode `stream` of `container`, which `path` names in messages."""
+        """Prepare to decode `stream` of `container`, which is called `name` in messages."""
         self.damaged = 0
         self._container = container
         self._stream = stream
-        self._path = path
+        self._name = name
         self._given = 0
         self._begin_seconds = 0.0
         self._end_seconds = 0.0
@@ -38,6 +37,7 @@ class Decoder:
         self._exact, self._mixed = "mp4" in kinds, "matroska" in kinds
         self._broken_at: int | None = None
         self._reason = ""
+        self._silent = False
 
     def pictures(self) -> Iterator[av.VideoFrame]:
         """Give every picture that decodes, then raise SourceError if the stream ended badly."""
@@ -55,6 +55,8 @@ class Decoder:
         while True:
             try:
                 packet = next(packets, None)
+            except av.error.ExitError:  # the time-out that it was opened with
+                self._silent, packet = True, None
             except av.error.FFmpegError as error:
                 self._note(error, None)
                 packet = None
@@ -92,9 +94,14 @@ class Decoder:
         self._broken_at = max(pts if pts is not None else 2**62, self._broken_at or 0)
 
     def _raise_unless_whole(self) -> None:
+        if self._silent:
+            raise SourceError(
+                f"'{self._name}' sent nothing more after {self._given} frames; download the file, "
+                "or try it again"
+            )
         if self._broken_at is not None:
             raise SourceError(
-                f"'{self._path}' is corrupt after {self._given} frames (the decoder says: "
+                f"'{self._name}' is corrupt after {self._given} frames (the decoder says: "
                 f"{self._reason}); use an undamaged copy for the rest"
             )
         # Times, not counts: an edit list takes frames out of a film that is whole.
@@ -106,7 +113,7 @@ class Decoder:
             missing_seconds = max(missing_seconds, _SECONDS_MISSING)
         if seen_seconds < claimed_seconds - missing_seconds:
             raise SourceError(
-                f"'{self._path}' breaks off after {self._given} frames: {seen_seconds:.2f} of "
+                f"'{self._name}' breaks off after {self._given} frames: {seen_seconds:.2f} of "
                 f"{claimed_seconds:.2f} s are there; use a complete copy for the rest"
             )
 

@@ -3,6 +3,9 @@
 The pictures come through a pipe of their own, because some elements print to standard output
 (NVIDIA's camera source does), in GStreamer's data protocol: with their times, their format, and
 the colours it is in, so that they are converted here like all others.
+
+The words of a pipeline stand in the system's list of processes, which every user of the machine
+may read: also a password in them.
 """
 
 import contextlib
@@ -19,7 +22,7 @@ from fractions import Fraction
 
 from crispstream.core.errors import SourceError, UsageError
 from crispstream.core.uris import without_secrets
-from crispstream.runtime.stream.live.feed import LONGEST_READ_SECONDS, Picture
+from crispstream.runtime.stream.live.feed import LONGEST_READ_SECONDS, FeedEnded, Picture
 
 from .gdp import BUFFER, CAPS, FORMATS, HEADER_BYTES, Header, planes_of, read_caps, read_header
 from .raw import RawPictures
@@ -29,6 +32,12 @@ _OPEN_SECONDS = 5.0
 _CLOSE_SECONDS = 1.0
 _LOG_BYTES = 8192
 _PIPE_BYTES = 2**20  # the most that the kernel gives without privileges; a picture fits into few
+_FROM_NETWORK = re.compile("(?<!file)://|^(?:host|port|address)=")
+"""What tells that a pipeline reads a stream, whose end GStreamer takes for that of a file."""
+# A silent pipeline does not see that its reader is gone. (Linux could tell it with
+# PR_SET_PDEATHSIG, but does so as soon as the thread that started it ends.)
+_GUARD = 'read -r _; kill -s INT -- "-$0"; sleep 1; kill -s KILL -- "-$0"'
+"""A shell's: ends a group of processes once nobody holds its standard input's other end."""
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of linux/fcntl.h, which Python 3.10's fcntl has no name for
 
 
@@ -53,8 +62,12 @@ class ChildFeed:
         self._closed = False
         self._memory = bytearray()
         self._convert: RawPictures | None = None
+        self._has_end = not any(_FROM_NETWORK.search(word) for word in pipeline)
+        self._gave = False
+        self._guard: subprocess.Popen[bytes] | None = None
         self._start(pipeline)
         try:
+            self._guard = _guard(self._process.pid)
             self._first: Picture | None = self._next(_OPEN_SECONDS)
         except BaseException:
             self.close()
@@ -74,7 +87,7 @@ class ChildFeed:
         formats = f"video/x-raw,format={{{','.join(FORMATS)}}}"
         sink = ("!", "videoconvert", "!", formats, "!", "gdppay", "!", "fdsink", f"fd={theirs}")
         try:
-            # A session of its own: Ctrl-C is for the parent, which then ends it in order.
+            # A group of its own: Ctrl-C is for the parent, which then ends it in order.
             self._process = subprocess.Popen(
                 [program, "-q", *pipeline, *sink],
                 stdin=subprocess.DEVNULL,
@@ -98,7 +111,12 @@ class ChildFeed:
             self._poll.register(descriptor, select.POLLIN)
 
     def read(self) -> Picture:
-        """Return the next picture; see `Feed`."""
+        """Return the next picture; see `Feed`.
+
+        Raises:
+            SourceError: if none came in time, or the pipeline broke.
+            FeedEnded: if it reads no stream and came to its end, as at the end of a file.
+        """
         first, self._first = self._first, None
         return first or self._next(LONGEST_READ_SECONDS)
 
@@ -126,6 +144,7 @@ class ChildFeed:
                 f"'{self._name}' sent a picture of {header.payload_bytes} bytes, expected "
                 f"{needed}; end the pipeline with videoconvert"
             )
+        self._gave = True
         return Picture(self._convert(payload), header.pts_ns, header.duration_ns)
 
     def _bytes(self, count: int, deadline: float) -> memoryview:
@@ -163,10 +182,12 @@ class ChildFeed:
                     self._poll.unregister(self._messages)
             self._log = (self._log + said)[-_LOG_BYTES:]
 
-    def _ended(self) -> SourceError | UsageError:
-        """Return the error for a pipeline that gives no more pictures."""
+    def _ended(self) -> SourceError | UsageError | FeedEnded:
+        """Return what is to be raised for a pipeline that gives no more pictures."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_CLOSE_SECONDS)
+        if self._gave and self._has_end and self._process.returncode == 0:
+            return FeedEnded(f"'{self._name}' came to its end")
         self._listen()
         wrong = re.search(r"erroneous pipeline: (.+)", self._log.decode(errors="replace"))
         if wrong is None:
@@ -205,8 +226,22 @@ class ChildFeed:
             self._process.wait(_CLOSE_SECONDS)
         if self._process.stdout is not None:
             self._process.stdout.close()
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.communicate()
 
     def _signal(self, number: int) -> None:
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
+
+
+def _guard(group: int) -> "subprocess.Popen[bytes]":
+    """Start what ends a group of processes when this process is gone, however it went."""
+    return subprocess.Popen(
+        ["/bin/sh", "-c", _GUARD, str(group)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )

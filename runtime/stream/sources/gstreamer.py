@@ -3,7 +3,9 @@
 A pipeline gives pictures as fast as its source does: a camera at its own pace, a file as fast as
 it is read unless `identity sync=true` holds it back. It runs through OpenCV where that has
 GStreamer, which the wheels of opencv-python have not, else in a child process. The child says
-why a pipeline does not start, and gives the pictures' own times and colours; OpenCV does neither.
+why a pipeline does not start or that it came to its end, and gives the pictures' own times and
+colours; OpenCV does none of it. What the child is started with, passwords too, every user of the
+machine can see.
 """
 
 import re

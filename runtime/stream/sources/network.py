@@ -22,7 +22,7 @@ from crispstream.core.uris import masked
 from crispstream.runtime.frame import Colour
 from crispstream.runtime.stream.colour import FromYuv, colour_of
 from crispstream.runtime.stream.cores import codec_threads
-from crispstream.runtime.stream.decoding import hardware, restore_tags
+from crispstream.runtime.stream.decoding import hardware, restore_tags, video_stream
 from crispstream.runtime.stream.live.feed import LONGEST_READ_SECONDS, OpenFeed, Picture
 
 from .network_errors import why_broken, why_not_opened
@@ -57,6 +57,10 @@ _PLAYLISTS = ("hls", "dash")
 _SMALL_PX = 640 * 480
 _FASTEST_RATE = 1000
 _log = logging.getLogger("crispstream.stream")
+
+
+class RecordingError(UsageError):
+    """The address is of a file with an end, and not of a live stream."""
 
 
 def network_feed(uri: str, decoder: str = "auto") -> OpenFeed:
@@ -100,10 +104,12 @@ class NetworkFeed:
         Raises:
             SourceError: if the address does not answer, refuses, or has no video to decode.
             UsageError: if this build of FFmpeg knows no such kind of address, or it is a
-                recording or a playlist.
+                playlist.
+            RecordingError: if it is a file with an end.
         """
         self._uri = uri
-        self._container = _opened(uri, accelerator)
+        options = _OPTIONS.get(_scheme(uri), _SHORT_PROBE)
+        self._container = opened_address(uri, accelerator, options, _WAIT_SECONDS)
         try:
             _refuse_unlive(self._container, uri)
             self._stream = _video_stream(self._container, uri)
@@ -185,15 +191,22 @@ class NetworkFeed:
         return Picture(turned_hwc, picture.pts, picture.duration or 0, skipped)
 
 
-def _opened(uri: str, accelerator: HWAccel | None) -> av.container.InputContainer:
-    scheme, _, rest = uri.partition("://")
-    scheme = scheme.lower()
+def opened_address(
+    uri: str, accelerator: HWAccel | None, options: dict[str, str], silent_seconds: float
+) -> av.container.InputContainer:
+    """Open an address with FFmpeg's `options`; reads that take `silent_seconds` are errors.
+
+    Raises:
+        SourceError: if it does not answer within 5 s, refuses, or holds no video.
+        UsageError: if this build of FFmpeg knows no such kind of address.
+    """
+    scheme, rest = _scheme(uri), uri.partition("://")[2]
     begun = time.monotonic()
     try:
         return av.open(
             f"rtsp://{rest}" if scheme == "rtspu" else uri,
-            options=_OPTIONS.get(scheme, _SHORT_PROBE),
-            timeout=(_OPEN_SECONDS, _WAIT_SECONDS),
+            options=options,
+            timeout=(_OPEN_SECONDS, silent_seconds),
             hwaccel=accelerator,
         )
     except av.error.ProtocolNotFoundError:
@@ -209,33 +222,30 @@ def _opened(uri: str, accelerator: HWAccel | None) -> av.container.InputContaine
     )
 
 
+def _scheme(uri: str) -> str:
+    return uri.partition("://")[0].lower()
+
+
 def _refuse_unlive(container: av.container.InputContainer, uri: str) -> None:
     """Refuse what comes over HTTP and is no live stream."""
     if not uri.lower().startswith("http"):
         return
+    if container.duration:
+        raise RecordingError(
+            f"'{masked(uri)}' is a recording of {container.duration / av.time_base:.1f} s, no live "
+            "stream; start a run of its own for it"
+        )
     if container.format.name in _PLAYLISTS:
         raise UsageError(
-            f"'{masked(uri)}' is a playlist, whose pictures come in pieces of seconds, too late to "
-            "be live; give the stream itself: rtsp://, or MPEG-TS, FLV or MJPEG over http://"
-        )
-    if container.duration:
-        raise UsageError(
-            f"'{masked(uri)}' is a recording of {container.duration / av.time_base:.1f} s, no live "
-            "stream; download it, and give the file"
+            f"'{masked(uri)}' is a live playlist, whose pictures come in pieces of seconds, too "
+            "late to be live; give the stream itself: rtsp://, or MPEG-TS, FLV or MJPEG over "
+            "http://"
         )
 
 
 def _video_stream(container: av.container.InputContainer, uri: str) -> av.VideoStream:
-    if not container.streams.video:
-        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-        raise SourceError(f"'{masked(uri)}' has no video stream, only {kinds}; give a video")
-    stream = container.streams.video[0]
-    codec: Any = stream.codec_context
-    if codec is None:
-        raise SourceError(
-            f"'{masked(uri)}' has video that this build of PyAV cannot decode; let the camera send "
-            "H.264 or H.265"
-        )
+    stream = video_stream(container, masked(uri), "let the camera send H.264 or H.265")
+    codec = stream.codec_context
     codec.flags |= Flags.low_delay
     codec.thread_type = "SLICE"  # threads that take whole pictures would each add one of delay
     alone = codec.is_hwaccel or codec.width * codec.height <= _SMALL_PX

@@ -1,6 +1,7 @@
 """What to say about an address that cannot be read, without what it holds of secrets."""
 
 import errno
+import re
 import socket
 from urllib.parse import urlsplit
 
@@ -33,13 +34,27 @@ def why_not_opened(uri: str, error: Exception, *, timed_out: bool) -> str:
     if isinstance(error, OSError) and error.errno in _NO_ROUTE:
         return f"there is no way to the host of '{name}'; check the address and the network"
     if isinstance(error, OSError) and error.errno == errno.EIO and not _host_is_known(uri):
-        return f"no host is known by the name in '{name}'; check its spelling, or give its number"
-    return f"'{name}' cannot be read as a stream ({_words(error)}); check the address"
+        return (
+            f"no host is known by the name in '{name}'; check its spelling, or give its number"
+            f"{_hint_at_login(uri)}"
+        )
+    return (
+        f"'{name}' cannot be read as a stream ({_words(error)}); check the address"
+        f"{_hint_at_login(uri)}"
+    )
 
 
 def why_broken(uri: str, error: Exception) -> str:
     """Return a sentence about what FFmpeg raised when it read an open stream."""
     return f"'{masked(uri)}' broke off ({_words(error)}); it is worth another try"
+
+
+def _hint_at_login(uri: str) -> str:
+    """Return what to do about a login in which an address seems to end; nothing for others."""
+    login = uri.partition("://")[2].rpartition("@")[0]
+    if not re.search("[@/?#]", login):
+        return ""
+    return ", and in a password write %40 for @, %2F for /, %3F for ? and %23 for #"
 
 
 def _login(uri: str) -> str:

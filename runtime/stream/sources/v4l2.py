@@ -33,7 +33,7 @@ def camera_feed(
 
 
 class CameraFeed:
-    """One session with a camera; see `Feed`."""
+    """One opening of a camera; see `Feed`."""
 
     time_base = Fraction(1, 1_000_000)
 
@@ -108,8 +108,8 @@ class CameraFeed:
         try:
             while (remaining := deadline - time.monotonic()) > 0:
                 buffer = self._device.take(remaining)
-                if buffer is None:
-                    break
+                if buffer is None:  # woken for nothing, or the time is up
+                    continue
                 skipped += self._gap(buffer.sequence)
                 pixels_hwc = self._taken(buffer)
                 if pixels_hwc is not None:

@@ -8,6 +8,7 @@ import pytest
 
 from crispstream.core.errors import SourceError, UsageError
 from crispstream.runtime.stream.compose import open_input, open_sinks, policy_for, wait_for_source
+from crispstream.runtime.stream.live import opening as opening_module
 from crispstream.runtime.stream.live.backoff import Backoff
 from crispstream.runtime.stream.sinks.file import FileSink
 from crispstream.runtime.stream.source import Source, open_source
@@ -46,6 +47,16 @@ def test_an_input_may_be_a_region() -> None:
     assert (source.info.width, source.info.height) == (16, 16)
     assert [frame.pixels_hwc.shape for frame in source] == [(16, 16, 3)] * 3
     assert open_input(SYNTH).info == INFO
+
+
+@pytest.mark.parametrize("uri", ["rtsp://127.0.0.1:9/x", "0", "gst:fakesrc", "csi://0"])
+def test_what_does_not_answer_is_given_up_when_told_to(monkeypatch, uri: str) -> None:
+    stop, release = threading.Event(), threading.Event()
+    monkeypatch.setattr(opening_module.Opening, "_run", lambda _: release.wait(20))
+    threading.Timer(0.05, stop.set).start()
+    with pytest.raises(SourceError, match="told to stop"):
+        open_input(uri, stop=stop)
+    release.set()
 
 
 def test_a_source_without_the_region_is_closed(monkeypatch) -> None:

@@ -57,6 +57,15 @@ def test_a_stream_that_begins_and_ends_as_it_should_is_no_news(caplog):
     assert caplog.records == []
 
 
+def test_a_note_is_kept_and_told_and_changes_no_state(caplog):
+    health = entered("live")
+    health.note("64x48 px now")
+    assert health.state == "live"
+    assert health.events[-1] == Event(0.0, "live", "64x48 px now")
+    (record,) = caplog.records
+    assert (record.levelno, record.message) == (logging.WARNING, f"{NAME}: 64x48 px now")
+
+
 def test_events_are_kept_in_a_bounded_number():
     assert len(entered(*["live", "stalled"] * 1000).events) == 200
 

@@ -56,3 +56,17 @@ def test_the_state_is_the_sources() -> None:
     for state in ("live", "lost", "connecting", "live"):
         health.enter(state)
     assert (ledger.snapshot().state, ledger.snapshot().reconnects) == ("live", 1)
+
+
+def test_the_rate_of_an_outage_is_none_and_starts_anew_after_it() -> None:
+    clock = FakeClock()
+    ledger = Ledger(Health("camera", clock), clock=clock)
+    for _ in range(100):
+        clock.advance(40 * MS)
+        ledger.restore(1, "")
+    clock.advance(2500 * MS)
+    assert ledger.snapshot().frames_per_second == 0
+    for _ in range(50):
+        clock.advance(40 * MS)
+        ledger.restore(1, "")
+    assert abs(ledger.snapshot().frames_per_second - 25) < 1.5

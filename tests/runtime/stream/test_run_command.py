@@ -71,14 +71,13 @@ def test_a_signal_finishes_the_file(tmp_path: Path, name: str) -> None:
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     figures = json.loads(stdout)
-    assert (
-        stderr
-        == f"stopped by {name}: the output '{target}' is partial, {figures['frames']} frames\n"
-    )
+    frames = figures["frames"]
+    counted = f"{frames} frame{'s' * (frames != 1)}"
+    assert stderr == f"stopped by {name} after {counted}; all outputs are finished\n"
     assert figures["stopped"] is True
     numbers = [read_counter(picture, 64, 48) for picture in pictures_of(target)]
-    assert numbers == list(range(figures["frames"]))
-    assert numbers
+    assert len(numbers) == frames > 0
+    assert numbers == sorted(set(numbers))  # what is live may skip some
 
 
 def test_corrupt_video_is_one_sentence_and_its_good_part_plays(tmp_path: Path) -> None:

@@ -2,16 +2,18 @@
 
 from pathlib import Path
 
+import av
+import av.error
 import pytest
 
 from crispstream.core.errors import SinkError, UsageError
 from crispstream.runtime.stream.sink import (
-    SCHEMES,
     SinkOptions,
     check_distinct,
     check_options,
     open_sink,
 )
+from crispstream.runtime.stream.sinks.kinds import SCHEMES
 from tests.helpers.media import write_video
 from tests.helpers.restored import INFO, enlarged, frame_at
 
@@ -34,8 +36,25 @@ def test_the_source_is_never_overwritten(tmp_path: Path) -> None:
     write_video(path, frames=2)
     (tmp_path / "alias.mp4").symlink_to(path)
     for name in ("in.mp4", "alias.mp4"):
-        with pytest.raises(UsageError, match="the source itself"):
-            open_sink(str(tmp_path / name), INFO, 4, source=str(path), overwrite=True)
+        for source in (str(path), path.as_uri()):
+            with pytest.raises(UsageError, match="the source itself"):
+                open_sink(str(tmp_path / name), INFO, 4, source=source, overwrite=True)
+
+
+def test_the_folder_of_a_source_of_images_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"precious")
+    for source in (f"{tmp_path}/a.png", f"file://{tmp_path}/a.png", f"{tmp_path}/*.png"):
+        with pytest.raises(UsageError, match="holds the source"):
+            open_sink(str(tmp_path), INFO, 4, source=source, overwrite=True)
+
+
+@pytest.mark.parametrize("source", ["0", "gst:videotestsrc", "rtsp://host/a", "nowhere.mp4"])
+def test_a_source_that_is_no_file_here_keeps_no_output_from_being_replaced(
+    tmp_path: Path, source: str
+) -> None:
+    path = tmp_path / "out.mp4"
+    path.write_bytes(b"old")
+    open_sink(str(path), INFO, 4, source=source, overwrite=True).close()
 
 
 @pytest.mark.parametrize("uri", ["out.xyz", "gopher://host/stream"])
@@ -91,22 +110,44 @@ def test_different_targets_are_fine() -> None:
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        (SinkOptions(codec="hevc"), "codec"),
-        (SinkOptions(encoder="cpu"), "encoder"),
-        (SinkOptions(frame_rate=25), "rate"),
-        (SinkOptions(segment_seconds=60), "segments"),
+        (SinkOptions(codec="hevc"), r"codec \(--codec\)"),
+        (SinkOptions(encoder="cpu"), r"encoder \(--encoder\)"),
+        (SinkOptions(frame_rate=25), r"output_fps \(--output-fps\)"),
+        (SinkOptions(segment_seconds=60), r"segment_seconds \(--segment-seconds\)"),
     ],
 )
 def test_an_option_is_refused_only_if_no_sink_can_obey(options: SinkOptions, word: str) -> None:
     check_options(["null://", "out.mp4"], options)
-    with pytest.raises(UsageError, match=word):
+    with pytest.raises(UsageError, match=f"^{word} is asked for, and 'null://' and 'images' can"):
         check_options(["null://", "images"], options)
 
 
 def test_what_is_pushed_has_a_codec_but_no_segments() -> None:
     check_options(["rtsp://host/a"], SinkOptions(codec="hevc", frame_rate=10))
-    with pytest.raises(UsageError, match="segments"):
+    with pytest.raises(UsageError, match="segment_seconds"):
         check_options(["rtsp://host/a"], SinkOptions(segment_seconds=60))
+
+
+def test_segments_have_nothing_to_overwrite_but_what_is_beside_them_may() -> None:
+    options = SinkOptions(segment_seconds=60)
+    check_options(["rec.mp4", "still.png"], options, overwrite=True)
+    check_options(["rec.mp4"], SinkOptions(), overwrite=True)
+    with pytest.raises(UsageError, match=r"numbered on .* leave out overwrite \(--overwrite\)"):
+        check_options(["rec.mp4", "null://"], options, overwrite=True)
+
+
+def test_a_protocol_that_is_not_there_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_srt(address: str) -> None:
+        assert address == "srt://"
+        raise av.error.ProtocolNotFoundError(1330794744, "Protocol not found", address)
+
+    monkeypatch.setattr(av, "open", without_srt)
+    uri = "srt://127.0.0.1:9?passphrase=secret"
+    for refuse in (lambda: check_options([uri], SinkOptions()), lambda: open_sink(uri, INFO, 4)):
+        with pytest.raises(UsageError, match=r"does not speak SRT.*push to rtsp://") as caught:
+            refuse()
+        assert "secret" not in str(caught.value)
+    check_options(["udp://127.0.0.1:9"], SinkOptions())
 
 
 @pytest.mark.parametrize(
@@ -118,7 +159,9 @@ def test_what_is_pushed_has_a_codec_but_no_segments() -> None:
         {"frame_rate": 0.0},
         {"frame_rate": float("nan")},
         {"segment_seconds": 0.5},
+        {"segment_seconds": 86_401},
         {"segment_seconds": float("inf")},
+        {"segment_seconds": float("nan")},
     ],
 )
 def test_impossible_options_are_refused(bad: dict[str, object]) -> None:

@@ -1,7 +1,7 @@
 """Where the page is served, read from `preview://HOST:PORT`."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from crispstream.core.errors import UsageError
@@ -19,6 +19,8 @@ class Address:
     """A name or an IP address, without brackets."""
     port: int
     """0 leaves the choice to the system."""
+    number: str = field(default="", repr=False)
+    """The IP address that the host stands for; empty where that was not looked up."""
 
     @classmethod
     def of(cls, uri: str) -> "Address":
@@ -46,11 +48,12 @@ class Address:
 
     @property
     def private(self) -> bool:
-        """Whether only this machine can reach it."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        """Whether only this machine can reach it, as far as was looked up.
+
+        >>> Address("127.1", 80).private, Address("127.1", 80, "127.0.0.1").private
+        (False, True)
+        """
+        return _is_loopback(self.number or self.host)
 
     @property
     def url(self) -> str:
@@ -65,13 +68,16 @@ class Address:
         """Whether a request that says it is for this host may be answered.
 
         A page of the open web may let its own name point here ("DNS rebinding") and would then
-        see the camera; its requests still say that name. Where the page is served to
-        other machines, their names for this one are not known, and all are admitted.
+        see the camera; its requests still say that name. So they have to say a loopback address,
+        or the name that the page was started with. Where the page is served to other machines,
+        their names for this one are not known, and all are admitted.
 
         >>> Address("127.0.0.1", 80).admits("localhost:8080")
         True
         >>> Address("127.0.0.1", 80).admits("evil.example:80")
         False
+        >>> Address("hall.lan", 80, "127.0.1.1").admits("Hall.lan:80")
+        True
         """
         if not self.private:
             return True
@@ -79,4 +85,12 @@ class Address:
             host = urlsplit(f"//{host_header}").hostname or ""
         except ValueError:
             return False
-        return Address(host, 0).private
+        return host in (self.host, "localhost") or _is_loopback(host)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        number = ipaddress.ip_address(host.partition("%")[0])  # behind it is an interface
+    except ValueError:
+        return False
+    return (getattr(number, "ipv4_mapped", None) or number).is_loopback

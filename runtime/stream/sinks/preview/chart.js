@@ -7,15 +7,15 @@ const GAP_MS = 1500; // the line breaks where nothing came for so long
 const chart = document.getElementById("chart");
 
 let points = []; // [ms on the page's clock, latency in ms], oldest first
-let now = 0; // the right end; stands still with the stream
+let now = 0; // the right end; stands still once the stream has ended
 
 function note(latency) {
   points.push([performance.now(), latency]);
 }
 
-// Draws the chart, with a line at `limit` ms unless that is null; it moves on while `live`.
-function drawChart(limit, live) {
-  if (live) now = performance.now();
+// Draws the chart, with a line at `limit` ms unless that is null; it moves while time `goesOn`.
+function drawChart(limit, goesOn) {
+  if (goesOn) now = performance.now();
   points = points.filter(([at]) => now - at < SPAN_MS);
   const density = window.devicePixelRatio || 1;
   const [width, height] = [chart.clientWidth, chart.clientHeight];

@@ -20,6 +20,8 @@ let frozen = false;
 let facts = null; // the newest
 let frames = 0;
 let heardMs = 0;
+let tookMs = performance.now(); // the newest message
+let trouble = ""; // what the server said against this page
 
 // ---- the stream ---------------------------------------------------------------------------
 
@@ -92,6 +94,7 @@ function whole(bytes) {
 }
 
 function take(bytes) {
+  tookMs = performance.now();
   const [factsLength, beforeLength, afterLength] = lengths(bytes);
   const begin = HEAD_BYTES + factsLength;
   facts = JSON.parse(new TextDecoder().decode(bytes.subarray(HEAD_BYTES, begin)));
@@ -166,8 +169,14 @@ function draw() {
   split.setAttribute("aria-valuetext", `${Math.round(split.value)} % input`);
 }
 
+// Left and right move the line wherever the focus is, unless another control has it.
 function moveByKey(event) {
-  const step = { ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2 }[event.key];
+  const focus = document.activeElement;
+  const elsewhere = focus !== split;
+  if (event.ctrlKey || event.metaKey || event.altKey) return; // Alt and left: back
+  if (elsewhere && focus && focus.matches("a, button, input, select, textarea")) return;
+  const steps = { ArrowLeft: -2, ArrowRight: 2 };
+  const step = (elsewhere ? steps : { ...steps, ArrowDown: -2, ArrowUp: 2 })[event.key];
   if (!step) return;
   split.value = Number(split.value) + step * (event.shiftKey ? 5 : 1);
   event.preventDefault(); // the browser's own step is a tenth of a per cent
@@ -184,26 +193,35 @@ function freeze() {
 
 // ---- figures and state --------------------------------------------------------------------
 
+const WORDS = {
+  connecting: "connecting to the source",
+  live: "live",
+  stalled: "stalled: no new picture",
+  lost: "source lost: trying again",
+  ended: "stream ended",
+  unreachable: "no contact: trying again",
+};
+
 function enter(state, why = "") {
-  const words = {
-    connecting: "connecting to the source",
-    live: "live",
-    stalled: "stalled: no new frames",
-    lost: "source lost: trying again",
-    ended: "stream ended",
-    unreachable: "no contact: trying again",
-  };
-  const again = facts && facts.reconnects ? ` · ${facts.reconnects} reconnects` : "";
-  const text = why || (words[state] || state) + (state === "live" ? again : "");
-  write("state-words", text);
+  trouble = why;
   root.dataset.state = state;
-  root.classList.toggle("still", state === "ended" || state === "unreachable");
-  const about = state === "live" ? whileLive() : text;
+  root.classList.toggle("still", state !== "live"); // nothing looks current that is not
+  const count = (facts && facts.reconnects) || 0;
+  const again = count ? ` · ${count} reconnect${count > 1 ? "s" : ""}` : "";
+  const words = WORDS[state] || state;
+  write("state-words", why || words + (state === "live" ? again : ""));
+  const name = facts && facts.source ? ` ${facts.source}` : "";
+  const title = `${state === "live" ? "" : `${words} - `}crispstream${name}`;
+  if (document.title !== title) document.title = title;
+  tell();
+}
+
+// Over the picture: what it is if it is not the present, and since when.
+function tell() {
+  const state = root.dataset.state;
+  const about = state === "live" ? whileLive() : whileNot(state);
   byId("notice").hidden = !about;
   write("notice", about.charAt(0).toUpperCase() + about.slice(1));
-  const name = facts && facts.source ? ` ${facts.source}` : "";
-  const title = `${state === "live" ? "" : `${words[state] || state} - `}crispstream${name}`;
-  if (document.title !== title) document.title = title;
 }
 
 function whileLive() {
@@ -211,11 +229,31 @@ function whileLive() {
   return shown ? "" : "Waiting for the first frame";
 }
 
+function whileNot(state) {
+  if (trouble) return trouble;
+  const before = state === "unreachable" || !facts ? 0 : facts.state_seconds || 0;
+  const seconds = before + (performance.now() - tookMs) / 1000;
+  return {
+    connecting: `connecting to the source for ${lasting(seconds)}`,
+    stalled: `stalled for ${lasting(seconds)}: no new picture`,
+    lost: `source lost ${lasting(seconds)} ago: trying again`,
+    unreachable: `no contact for ${lasting(seconds)}: trying again`,
+  }[state] || WORDS[state] || state;
+}
+
+function lasting(seconds) {
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  const [minutes, hours] = [Math.floor(whole / 60), Math.floor(whole / 3600)];
+  return hours ? `${hours} h ${minutes % 60} min` : `${minutes} min ${whole % 60} s`;
+}
+
 // Screen readers speak of a change, so what stays the same is left alone.
 function write(id, text) {
   if (byId(id).textContent !== text) byId(id).textContent = text;
 }
 
+const CAUSES = { sink: "left out by outputs" };
 const grouped = new Intl.NumberFormat("en-GB");
 const ms = (value) => (value >= 100 ? value.toFixed(0) : value.toFixed(1));
 
@@ -226,9 +264,9 @@ function writeFigures() {
   write("latency-more", listed([`p50 ${ms(facts.p50_ms)}`, `p95 ${ms(facts.p95_ms)}`]));
   write("rate", facts.frames_per_second.toFixed(1));
   write("rate-more", `${grouped.format(facts.restored)} of ${grouped.format(facts.captured)} restored`);
-  const causes = Object.entries(facts.dropped);
+  const causes = Object.entries(facts.dropped).filter(([, n]) => n);
   write("dropped", grouped.format(causes.reduce((sum, [, n]) => sum + n, 0)));
-  write("dropped-more", listed(causes.map(([cause, n]) => `${cause} ${grouped.format(n)}`)));
+  write("dropped-more", listed(causes.map(([cause, n]) => `${CAUSES[cause] || cause} ${grouped.format(n)}`)));
   write("rung", facts.rung || "–");
   write("rung-more", budget());
 }
@@ -246,13 +284,18 @@ const listed = (parts) => parts.map((part) => part.replaceAll(" ", "\u00a0")).jo
 // ---- begin --------------------------------------------------------------------------------
 
 split.addEventListener("input", draw);
-split.addEventListener("keydown", moveByKey);
 byId("freeze").addEventListener("click", freeze);
+document.addEventListener("keydown", moveByKey);
 document.addEventListener("keydown", (event) => {
   if (event.key === "f" && !event.ctrlKey && !event.metaKey && !event.altKey) freeze();
 });
-const redraw = () => drawChart(facts && facts.budget_ms, !root.classList.contains("still"));
-setInterval(() => document.hidden || redraw(), 250);
+const goesOn = () => !["ended", "unreachable"].includes(root.dataset.state);
+const redraw = () => drawChart(facts && facts.budget_ms, goesOn());
+setInterval(() => {
+  if (document.hidden) return;
+  redraw();
+  tell();
+}, 250);
 addEventListener("resize", redraw);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 follow();

@@ -60,7 +60,10 @@ class PreviewSink(Sink):
         self._due_ns = clock()
         self._closing = threading.Lock()
         self._closed = False
-        self._server = PreviewServer(Address.of(uri), self._audience, self._facts)
+        self._state = "" if ledger is None else ledger.health.state
+        self._state_began_ns = clock()
+        self._looking = threading.Lock()
+        self._server = PreviewServer(Address.of(uri), self._audience, self._facts, self._look)
         self.address = self._server.address
         _log.info("the preview is at %s", self.address.url)
         if not self.address.private:
@@ -94,12 +97,25 @@ class PreviewSink(Sink):
 
     def figures(self) -> Mapping[str, float]:
         """Return how many frames were shown to anybody."""
-        return {"shown": float(self._shown)}
+        return {"shown_frames": float(self._shown)}
 
     def _facts(self) -> dict[str, Any]:
         if self._ledger is None:
             return {}
-        return {"source": self._ledger.health.name, **asdict(self._ledger.snapshot())}
+        return {
+            "source": self._ledger.health.name,
+            **asdict(self._ledger.snapshot()),
+            "state_seconds": self._look(),
+        }
+
+    def _look(self) -> float:
+        """Take note of the source's state; return for how long it has been so, in seconds."""
+        state = "" if self._ledger is None else self._ledger.health.state
+        with self._looking:
+            now_ns = self._clock()
+            if state != self._state:
+                self._state, self._state_began_ns = state, now_ns
+            return (now_ns - self._state_began_ns) / 1e9
 
 
 def _jpeg(image_hwc: Bytes) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
+from crispstream.core.clock import Clock, monotonic_ns
 from crispstream.core.errors import SinkError, UsageError
 
 from .address import Address
@@ -23,6 +24,9 @@ MOST_VIEWERS = 8
 """Streams at once; whoever comes later is told so."""
 
 _MOST_CONNECTIONS = MOST_VIEWERS + 16
+_HEAD_SECONDS = 5.0
+"""For a whole request, however it comes in; nobody keeps a place by being slow."""
+_LOOK_UP_SECONDS = 0.1
 _SEND_SECONDS = 10.0
 _BEAT_SECONDS = 1.0
 """Without frames the facts still go out this often: they tell why there are none."""
@@ -58,7 +62,12 @@ class PreviewServer(ThreadingMixIn, TCPServer):
     daemon_threads = True  # they are waited for in `stop`, but not for ever
 
     def __init__(
-        self, address: Address, audience: Audience, facts: Callable[[], Mapping[str, Any]]
+        self,
+        address: Address,
+        audience: Audience,
+        facts: Callable[[], Mapping[str, Any]],
+        look: Callable[[], object],
+        clock: Clock = monotonic_ns,
     ) -> None:
         """Listen and serve from a thread.
 
@@ -66,6 +75,8 @@ class PreviewServer(ThreadingMixIn, TCPServer):
             address: to listen on.
             audience: whom the frames are shown to.
             facts: gives what is known of the stream at any moment, for JSON.
+            look: called ten times a second, whether anybody asks or not.
+            clock: times the requests.
 
         Raises:
             UsageError: if this machine has no such address.
@@ -73,20 +84,20 @@ class PreviewServer(ThreadingMixIn, TCPServer):
         """
         self.audience = audience
         self.facts = facts
+        self._look = look
+        self._clock = clock
         self._connections: set[socket.socket] = set()
+        # Since when connections are without a whole request, oldest first.
+        self._unheard: dict[socket.socket, int] = {}
         self._idle = threading.Condition()
         self.address_family, where = _resolved(address)
         try:
             super().__init__(where, _Handler)
         except OSError as error:
-            raise SinkError(
-                f"the preview cannot listen on port {address.port} of {address.host} "
-                f"({error.strerror}); name another port, or 0 for any free one, as in "
-                f"preview://{address.host}:0"
-            ) from error
-        self.address = Address(address.host, self.server_address[1])
+            raise _cannot_listen(address, error) from error
+        self.address = Address(address.host, self.server_address[1], where[0])
         self._thread = threading.Thread(
-            target=self.serve_forever, args=(0.1,), name="preview", daemon=True
+            target=self.serve_forever, args=(_LOOK_UP_SECONDS,), name="preview", daemon=True
         )
         self._thread.start()
 
@@ -100,8 +111,7 @@ class PreviewServer(ThreadingMixIn, TCPServer):
             with self._idle:
                 stuck = list(self._connections)
             for connection in stuck:  # in the middle of a send to somebody who does not read
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+                _hang_up(connection)
             self._wait_until_idle(_JOIN_SECONDS)
 
     def _wait_until_idle(self, seconds: float) -> bool:
@@ -109,18 +119,47 @@ class PreviewServer(ThreadingMixIn, TCPServer):
             return self._idle.wait_for(lambda: not self._connections, seconds)
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
-        """Answer in a new thread, unless there are too many."""
+        """Answer in a new thread; if there are too many, in place of one that asked nothing yet."""
         with self._idle:
-            full = len(self._connections) >= _MOST_CONNECTIONS
+            full = len(self._connections) >= _MOST_CONNECTIONS and not self._make_room()
             if not full:
                 self._connections.add(request)
+                self._unheard[request] = self._clock()
         if full:
             self.shutdown_request(request)
         else:
             super().process_request(request, client_address)
 
+    def heard(self, request: socket.socket) -> None:
+        """Note that a connection has sent its request."""
+        with self._idle:
+            self._unheard.pop(request, None)
+
+    def service_actions(self) -> None:
+        """Hang up on whoever takes too long to ask; called by `serve_forever` again and again."""
+        self._look()
+        with self._idle:
+            late_ns = self._clock() - round(_HEAD_SECONDS * 1e9)
+            for request in [one for one, since_ns in self._unheard.items() if since_ns < late_ns]:
+                self._drop(request)
+
+    def _make_room(self) -> bool:
+        """Hang up on the one that has asked for nothing for longest; False if all have asked."""
+        oldest = next(iter(self._unheard), None)
+        if oldest is not None:
+            self._drop(oldest)
+        return oldest is not None
+
+    def _drop(self, request: socket.socket) -> None:
+        """Hang up; its thread sees that and ends. The lock is held."""
+        del self._unheard[request]
+        self._connections.discard(request)
+        _hang_up(request)
+
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
         """Close a connection and forget it."""
+        with self._idle:  # first: what is closed cannot be hung up on any more
+            self._unheard.pop(request, None)
         super().shutdown_request(request)
         with self._idle:
             self._connections.discard(request)
@@ -138,6 +177,12 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "crispstream"
     sys_version = ""
     timeout = _SEND_SECONDS
+
+    def parse_request(self) -> bool:
+        """Read the rest of the request's head; see `http.server`."""
+        is_good = super().parse_request()
+        self.server.heard(self.connection)
+        return is_good
 
     def do_GET(self) -> None:
         """Answer what is asked for, or say what could be."""
@@ -206,6 +251,18 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in _HEADERS.items():
             self.send_header(name, value)
         self.end_headers()
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _cannot_listen(address: Address, error: OSError) -> SinkError:
+    return SinkError(
+        f"the preview cannot listen on port {address.port} of {address.host} ({error.strerror}); "
+        f"name another port, or 0 for any free one, as in preview://{address.host}:0"
+    )
 
 
 def _resolved(address: Address) -> tuple[socket.AddressFamily, tuple[str, int]]:

@@ -9,6 +9,7 @@ from crispstream.core.errors import SourceError
 from crispstream.runtime.restorer import Restorer
 from crispstream.runtime.stream import compose
 from crispstream.runtime.stream.cameras.cameras import CameraState
+from crispstream.runtime.stream.ladder.ladder import Ladder
 from crispstream.runtime.stream.source import Source, open_source
 from tests.helpers.cameras import FILE, LIVE, camera, restored, run
 
@@ -59,6 +60,7 @@ def test_all_end_and_finish_their_outputs_when_told_to(tmp_path: Path) -> None:
         frames = sum(1 for _ in open_source(str(tmp_path / name)))
         assert frames == report.cameras[name[0]].stream.frames > 5
     assert report.cameras["a"].policy == "latest"
+    assert report.cameras["a"].stream.stopped
     names = {thread.name for thread in threading.enumerate()}
     assert not names & {"a", "b", "capture", "writer"}
 
@@ -67,7 +69,8 @@ def test_all_end_and_finish_their_outputs_when_told_to(tmp_path: Path) -> None:
 def test_time_ends_them_too(tmp_path: Path, where: str) -> None:
     text, options = camera("a", LIVE), {"seconds": 0.3} if where == "call" else {}
     report = run(tmp_path, "seconds = 0.3\n" + text if where == "file" else text, **options)
-    assert (report.failed, report.stopped) == (False, True)
+    assert (report.failed, report.stopped) == (False, False)
+    assert not report.cameras["a"].stream.stopped
     assert report.cameras["a"].stream.frames < 1_000_000
 
 
@@ -111,3 +114,22 @@ def test_only_a_region_is_restored(tmp_path: Path) -> None:
     run(tmp_path, camera("a", FILE, "a.mp4", "roi = '8,0,16,16'"))
     info = open_source(str(tmp_path / "a.mp4")).info
     assert (info.width, info.height) == (64, 64)
+
+
+def test_a_ladder_sees_how_fast_a_live_source_gives_frames(tmp_path, monkeypatch) -> None:
+    seen, watch = [], Ladder.watch
+    monkeypatch.setattr(
+        Ladder, "watch", lambda self, frame: (seen.append(frame), watch(self, frame))
+    )
+    more = "budget_ms = 1000\nladder = ['bicubic']\npolicy = 'latest'"
+    text = camera("a", LIVE, more=more) + camera("b", FILE, more=more)
+    report = run(tmp_path, text, until=lambda states: restored(states, "a") > 3)
+    assert not report.failed
+    assert len(seen) == report.cameras["a"].stream.frames > 3
+
+
+def test_a_state_tells_the_ages_of_the_frames_so_far(tmp_path: Path) -> None:
+    states: list[CameraState] = []
+    run(tmp_path, camera("a", LIVE), seconds=0.5, on_tick=lambda now: states.append(now["a"]))
+    assert all(state.ages is None for state in states if state.snapshot is None)
+    assert states[-1].ages.count > 3

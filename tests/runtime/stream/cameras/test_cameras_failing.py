@@ -47,15 +47,18 @@ class HangingSource:
 
 
 def test_a_camera_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
-    (tmp_path / "there.mp4").write_bytes(b"x")
+    for name in ("there.mp4", "none.mp4"):
+        (tmp_path / name).write_bytes(b"x")
     text = camera("a", "none.mp4") + camera("b", FILE) + camera("c", FILE, "there.mp4")
     report = run(tmp_path, text)
     assert report.failed
     assert [each.failed for each in report.cameras.values()] == [True, False, True]
     assert report.cameras["b"].stream.frames == 12
-    assert isinstance(report.cameras["a"].error, UsageError)
-    assert "there is no file or folder" in str(report.cameras["a"].error)
-    assert "exists already" in str(report.cameras["c"].error)
+    assert isinstance(report.cameras["a"].error, SourceError)
+    assert isinstance(report.cameras["c"].error, UsageError)
+    assert str(report.cameras["c"].error).endswith(
+        "exists already; name another output or add overwrite = true"
+    )
     assert report.cameras["a"].stream is None
     assert report.cameras["a"].snapshot is None
 
@@ -112,6 +115,34 @@ def test_a_camera_that_never_answers_ends_with_the_others(tmp_path, monkeypatch)
     assert not report.cameras["b"].failed
 
 
+def test_a_camera_that_is_being_opened_is_told_to_end(tmp_path, monkeypatch) -> None:
+    """As one does that takes long to answer."""
+
+    def slow(uri: str, *arguments, stop: threading.Event, **options) -> Source:
+        if not uri.startswith("rtsp"):
+            return open_source(uri, *arguments, **options)
+        assert stop.wait(GUARD_SECONDS), "nobody told it to end"
+        raise SourceError("it was told to end")
+
+    monkeypatch.setattr(compose, "open_source", slow)
+    text = camera("a", "rtsp://127.0.0.1:9/x") + camera("b", LIVE)
+    report = run(tmp_path, text, until=lambda states: restored(states, "b") > 3)
+    assert str(report.cameras["a"].error) == "it was told to end"
+
+
+def test_a_signal_that_comes_at_any_moment_ends_them(tmp_path, monkeypatch) -> None:
+    """Whoever waits for an event holds its lock now and then, and a handler runs in between."""
+    monkeypatch.setattr(threading.Event, "wait", lambda *_: pytest.fail("it waits for an event"))
+    stop, ticks = threading.Event(), []
+    monkeypatch.setattr(cameras.time, "sleep", lambda _: (ticks.append(1), stop.set()))
+
+    class Working:
+        alive = True
+
+    cameras._wait([Working()], stop, None, None, lambda: 0)
+    assert len(ticks) == 1
+
+
 def test_a_camera_that_does_not_end_is_left_behind(tmp_path, monkeypatch) -> None:
     ended = threading.Event()
     monkeypatch.setattr(compose, "open_source", lambda *_, **__: HangingSource(ended))
@@ -126,8 +157,12 @@ def test_a_camera_that_does_not_end_is_left_behind(tmp_path, monkeypatch) -> Non
         time.sleep(0.01)
 
 
-def test_a_budget_for_what_is_not_live_is_that_cameras_fault(tmp_path: Path) -> None:
-    report = run(tmp_path, camera("a", FILE, more="budget_ms = 33\nladder = 'off'"))
+def test_a_budget_for_what_turns_out_not_to_be_live_is_that_cameras_fault(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(compose, "open_source", lambda *_, **__: open_source(FILE))
+    more = "budget_ms = 33\nladder = 'off'"
+    report = run(tmp_path, camera("a", "http://127.0.0.1:9/clip.mp4", more=more))
     assert "a budget of 33 ms is asked for a source that is not live" in str(
         report.cameras["a"].error
     )
@@ -138,7 +173,11 @@ def test_a_budget_for_what_is_not_live_is_that_cameras_fault(tmp_path: Path) -> 
     [
         ("precision = 'fp32'", 7, "bicubic has no graph to run as fp32"),
         ("precision = 'int8'\nmodel = 'edge-n'\nbackend = 'tensorrt'", 9, "the backend tensorrt"),
-        ("budget_ms = 9\nladder = 'edge-n,edge-x'", 8, "there is no model 'edge-x'; did you"),
+        (
+            "ladder = 'edge-n,edge-x'\nbudget_ms = 9\npolicy = 'latest'",
+            7,
+            "there is no model 'edge-x'; did you",
+        ),
     ],
 )
 def test_what_cannot_be_opened_is_told_with_its_line_before_anything_starts(

@@ -44,7 +44,7 @@ def test_a_missing_variable_is_told_with_its_line(tmp_path: Path) -> None:
         ("input_fps = 1e6", "1e+06 frames per second; give more than 0"),
         ("polcy = 'all'", "there is no key 'polcy'; did you mean 'policy'? the keys here are"),
         ("roi = '1,2,3'", "roi is '1,2,3'; expected X,Y,WIDTH,HEIGHT in pixels"),
-        ("ladder = []", "ladder is a list; expected rungs, best first"),
+        ("ladder = []", "ladder is an empty list; expected rungs, best first"),
         ("tile = 320", "tile is 320; expected WIDTHxHEIGHT in pixels"),
         ("policy = 'deadline'", "the policy deadline needs a budget; give budget_ms"),
     ],
@@ -60,7 +60,7 @@ def test_a_fault_of_a_camera_is_told_with_its_line(tmp_path: Path, line: str, wo
     [
         ("ladder = 'edge-n,bicubic'", "a ladder needs a budget; give budget_ms"),
         ("tile = '64x64'\nbudget_ms = 33", "tile is for one model, and a budget takes several"),
-        ("segment_seconds = 9", "a length of segments is asked for, and 'null://' cannot obey"),
+        ("segment_seconds = 9", "segment_seconds is asked for, and 'null://' cannot obey"),
     ],
 )
 def test_what_does_not_go_together_is_told_with_its_line(tmp_path, more: str, words: str) -> None:
@@ -81,10 +81,17 @@ def test_what_does_not_go_together_is_told_with_its_line(tmp_path, more: str, wo
         ("\n[camera.a]\nsinks = 'x'\n", "cameras.toml:2: camera a has no source; give it an addr"),
         ("\n[camera.a]\nsource = 'x'\n", "cameras.toml:2: camera a has no sinks; give it an out"),
         ("[camera.a]\nsource = 3\nsinks = 'x'", "cameras.toml:2: source is 3; expected an addr"),
-        ("[camera.a]\nsource = 'x'\nsinks = []", "cameras.toml:3: sinks is a list; expected an o"),
-        ("[camera.a]\nsource = 'x'\nsinks = [3]", "cameras.toml:3: sinks is a list; expected an "),
+        (
+            "[camera.a]\nsource = '0'\nsinks = []",
+            "cameras.toml:3: sinks is an empty list; expected",
+        ),
+        (
+            "[camera.a]\nsource = '0'\nsinks = ['null://', 3]",
+            "cameras.toml:3: sinks is a list with 3 in it; expected an output or a list of them",
+        ),
+        ("[camera.a]\nsource = '0'\nsinks = ['']", "cameras.toml:3: sinks is a list with '' in"),
         ("[camera.a]\nsource = 'rstp://h'\nsinks = 'x'", "cameras.toml:2: 'rstp://h' is no kind o"),
-        ("[camera.a]\nsource='x'\nsinks = ['y',\n'ftp://h']", "cameras.toml:4: 'ftp://h' is no ki"),
+        ("[camera.a]\nsource='0'\nsinks = ['y',\n'ftp://h']", "cameras.toml:4: 'ftp://h' is no ki"),
     ],
 )
 def test_a_fault_of_the_file_is_told_with_its_line(tmp_path: Path, text: str, words: str) -> None:
@@ -119,8 +126,9 @@ def test_passwords_stay_out_of_messages(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("other", ["rec/../door.mp4", "door.mp4"])
 def test_two_outputs_are_not_one_file(tmp_path: Path, other: str) -> None:
-    first = '[camera.door]\nsource = "a.mp4"\nsinks = "door.mp4"\n'
-    second = f'[camera.yard]\nsource = "b.mp4"\nsinks = ["null://", "{other}"]\n'
+    (tmp_path / "rec").mkdir()
+    first = '[camera.door]\nsource = "0"\nsinks = "door.mp4"\n'
+    second = f'[camera.yard]\nsource = "1"\nsinks = ["null://", "{other}"]\n'
     said = fault(tmp_path, first + second)
     assert said.startswith("cameras.toml:6: the output '")
     assert said.endswith("is camera door's already; give each its own")
@@ -128,7 +136,7 @@ def test_two_outputs_are_not_one_file(tmp_path: Path, other: str) -> None:
 
 def test_two_outputs_are_not_one_address(tmp_path: Path) -> None:
     sinks = "['preview://127.0.0.1:8080', 'preview://127.0.0.1:8080/']"
-    said = fault(tmp_path, f"[camera.door]\nsource = 'a.mp4'\nsinks = {sinks}\n")
+    said = fault(tmp_path, f"[camera.door]\nsource = '0'\nsinks = {sinks}\n")
     assert said.startswith("cameras.toml:3: the output 'preview://127.0.0.1:8080/' is camera door")
 
 

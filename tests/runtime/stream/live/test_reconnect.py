@@ -8,6 +8,7 @@ import time
 import pytest
 
 from crispstream.core.errors import SourceError, UsageError
+from crispstream.runtime.stream.live.feed import FeedEnded
 from crispstream.runtime.stream.live.reconnect import ReconnectingSource
 from tests.helpers.feeds import FRAME_NS, FakeBackoff, FakeCamera, picture, pictures
 
@@ -118,12 +119,36 @@ def test_waiting_for_a_keyframe_is_fine_for_ten_seconds_but_not_for_ever():
         opened(FakeCamera([None] * 400))
 
 
-def test_a_new_size_is_fresh():
+def test_a_new_size_is_fresh_and_told(caplog):
     camera = FakeCamera(pictures(2) + pictures(2, 2, size=(32, 16)))
-    frames = frames_of(opened(camera), 4)
+    source = opened(camera)
+    frames = frames_of(source, 4)
+    assert [event.state for event in source.health.events] == ["live", "live", "ended"]
+    assert source.health.events[1].why == "32x16 px now, was 16x8; outputs keep their size"
+    assert [record.message for record in caplog.records] == [
+        f"{NAME}: 32x16 px now, was 16x8; outputs keep their size"
+    ]
     assert [frame.fresh for frame in frames] == [False, False, True, False]
     assert frames[2].pixels_hwc.shape == (16, 32, 3)
     assert frames[2].pts == 2 * FRAME_TICKS
+
+
+def test_a_feed_that_comes_to_its_end_ends_the_source():
+    camera = FakeCamera([*pictures(3), FeedEnded()], pictures(3, 100))
+    source = opened(camera)
+    assert len(list(source)) == 3
+    assert states(source) == ["live", "ended"]
+    assert camera.opened == 1
+
+
+def test_a_feed_that_ends_before_it_is_read_gives_its_newest_picture():
+    camera = FakeCamera([*pictures(5), *[FeedEnded()] * 9])
+    source = opened(camera)
+    camera.clock.advance(1_000_000_000)
+    deadline = time.monotonic() + 20
+    while source._drain._thread.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert [frame.pixels_hwc[0, 0, 0] for frame in source] == [4]
 
 
 def test_pictures_that_the_feed_lost_are_counted():
@@ -180,6 +205,27 @@ def test_stop_ends_the_iteration_from_another_thread():
     thread.join(20)
     assert source.health.state == "ended"
     assert camera.feeds[0].closed
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_an_event_of_the_caller_ends_the_opening_and_is_not_set_by_it(hangs):
+    stop, release = threading.Event(), threading.Event()
+    camera = FakeCamera(itertools.repeat(None))
+
+    def open_feed():
+        threading.Timer(0.05, stop.set).start()
+        assert not hangs or release.wait(20)
+        return camera()
+
+    with pytest.raises(SourceError, match="told to stop before it gave a picture"):
+        ReconnectingSource(open_feed, NAME, stop=stop)
+    release.set()
+    other = threading.Event()
+    source = opened(FakeCamera(pictures(3)), stop=other)
+    source.close()
+    with pytest.raises(SourceError, match="refused"):
+        opened(FakeCamera(SourceError("refused")), stop=other)
+    assert not other.is_set()
 
 
 def test_stop_does_not_wait_for_an_opening_that_hangs():

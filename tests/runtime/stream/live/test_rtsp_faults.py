@@ -5,6 +5,7 @@ Bounds are hang guards; how fast the stream comes back is measured in benchmarks
 
 import logging
 import time
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +86,27 @@ def test_a_server_that_dies_and_returns_is_found_again(server, source):
     source.stop()
     assert list(iterator) == []
     assert source.health.state == "ended"
+
+
+def held(kind: str) -> int:
+    """How many threads ("task") or descriptors ("fd") this process has."""
+    return len(list(Path(f"/proc/self/{kind}").iterdir()))
+
+
+def test_five_deaths_in_a_row_leave_nothing_behind(server, source):
+    iterator = iter(source)
+    frames_until(source, iterator, lambda frame: frame.serial == 5)
+    before = {}
+    for _ in range(5):
+        server.kill()
+        server.start()
+        frames_until(source, iterator, lambda frame: frame.fresh)
+        before = before or {kind: held(kind) for kind in ("task", "fd")}
+    assert source.health.reconnects == 5
+    deadline = time.monotonic() + GUARD_SECONDS  # a thread that is done takes a moment to go
+    while any(held(kind) > most for kind, most in before.items()):
+        assert time.monotonic() < deadline, (before, {kind: held(kind) for kind in before})
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("auth", ["basic", "digest"])

@@ -102,7 +102,22 @@ def test_constant_rate_repeats_and_leaves_out(tmp_path: Path) -> None:
     sink.close()
     assert times_of(path) == [Fraction(n, 10) for n in range(8)]
     assert numbers_in(path) == [0, 2, 2, 2, 2, 3, 3, 3]
-    assert sink.figures() == {"repeated_frames": 5, "left_out_frames": 1}
+    assert sink.figures() == {"repeated_frames": 5, "skipped_frames": 1}
+
+
+@pytest.mark.parametrize(("live", "repeated"), [(True, 9), (False, 9 + 19 + 199)])
+def test_a_live_stream_does_not_wait_until_a_long_gap_is_filled(
+    tmp_path: Path, live: bool, repeated: int
+) -> None:
+    path = tmp_path / "out.mp4"
+    info = dataclasses.replace(INFO, live=live)
+    sink = open_sink(str(path), info, 4, options=SinkOptions(frame_rate=10, encoder="cpu"))
+    for serial, seconds in enumerate((0, 1, 3, 23)):
+        frame = frame_at(serial, 90_000 * seconds)
+        sink.write(frame, enlarged(frame))
+    assert sink.figures() == {"repeated_frames": repeated}
+    sink.close()
+    assert times_of(path)[-1] == 23
 
 
 def test_output_of_another_size(tmp_path: Path) -> None:

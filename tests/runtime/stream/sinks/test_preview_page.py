@@ -1,5 +1,6 @@
 """The preview's page in a real browser: what it draws, how it is used, and what it says."""
 
+import re
 import threading
 from fractions import Fraction
 
@@ -15,6 +16,7 @@ from tests.helpers.browser import Browser, Page, missing
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 DARK, BRIGHT = 40, 215
+NOTICE = "document.getElementById('notice').textContent"
 WORDS = "document.getElementById('{}').textContent"
 
 
@@ -90,6 +92,8 @@ def test_the_line_follows_the_mouse_and_the_keys(page) -> None:
         "(document.getElementById('stage').getBoundingClientRect())"
     )
     x, y, width, height = box
+    page.press("ArrowLeft")  # nothing has the focus yet
+    assert edge(page) == pytest.approx(0.48, abs=0.005)
     page.drag((x + width / 2, y + height / 2), (x + width / 4, y + height / 2))
     assert edge(page) == pytest.approx(0.25, abs=0.02)
     before = edge(page)
@@ -100,10 +104,18 @@ def test_the_line_follows_the_mouse_and_the_keys(page) -> None:
     assert page.evaluate("document.activeElement.id") == "split"
 
 
+def test_a_key_for_another_control_does_not_move_the_line(page) -> None:
+    page.evaluate("document.getElementById('freeze').focus()")
+    page.press("ArrowRight")
+    assert edge(page) == pytest.approx(0.5, abs=0.005)
+
+
 def test_the_books_are_shown_live(page, run) -> None:
     run.ledger.drop("slot", 3)
-    page.wait_for(f"{WORDS.format('dropped')} === '3'")
-    assert "slot\u00a03" in page.evaluate(WORDS.format("dropped-more"))
+    run.ledger.sink_losses = lambda: 2
+    page.wait_for(f"{WORDS.format('dropped')} === '5'")
+    told = "slot\u00a03 \u00b7 left\u00a0out\u00a0by\u00a0outputs\u00a02"
+    assert page.evaluate(WORDS.format("dropped-more")) == told
     assert page.evaluate(WORDS.format("latency")) == "12.5"
     assert page.evaluate(WORDS.format("rung")) == "edge-n int8-cpu"
     assert "budget\u00a050.0\u00a0ms" in page.evaluate(WORDS.format("rung-more"))
@@ -115,7 +127,7 @@ def test_freeze_holds_the_picture_and_not_the_stream(page, run) -> None:
     page.press("f")
     page.wait_for("document.documentElement.dataset.frozen === 'true'")
     frames = page.evaluate("document.documentElement.dataset.frames")
-    shown = run.sink.figures()["shown"]
+    shown = run.sink.figures()["shown_frames"]
     page.wait_for(f"Number({WORDS.format('rate-more')}.split(' ')[0].replace(',', '')) > {shown}")
     assert int(page.evaluate("document.documentElement.dataset.frames")) <= int(frames) + 1
     page.press("f")
@@ -126,15 +138,30 @@ def test_a_stalled_source_and_the_end_are_told(page, run) -> None:
     run.paused.set()
     run.health.enter("stalled", "no new picture")
     page.wait_for("document.documentElement.dataset.state === 'stalled'")
-    assert page.evaluate(WORDS.format("notice")) == "Stalled: no new frames"
+    assert re.fullmatch(r"Stalled for \d+ s: no new picture", page.evaluate(NOTICE))
+    assert page.evaluate(WORDS.format("state-words")) == "stalled: no new picture"
     run.paused.clear()
     run.health.enter("live")
     page.wait_for("document.documentElement.dataset.state === 'live'")
     assert page.complaints == []
     run.end()
     page.wait_for("document.documentElement.dataset.state === 'ended'")
-    assert page.evaluate(WORDS.format("notice")) == "Stream ended"
+    assert page.evaluate(NOTICE) == "Stream ended"
     assert page.evaluate("document.title").startswith("stream ended")
+
+
+@pytest.mark.parametrize("state", ["lost", "connecting", "stalled"])
+def test_while_the_source_is_gone_nothing_looks_current(page, run, state: str) -> None:
+    faded = "Number(getComputedStyle(document.getElementById('latency')).opacity) < 0.5"
+    assert not page.evaluate(faded)
+    run.paused.set()
+    run.health.enter(state)
+    page.wait_for(faded)
+    page.wait_for(f"/ [1-9]\\d* s/.test({NOTICE})")  # it counts
+    run.paused.clear()
+    run.health.enter("live")
+    page.wait_for(f"!({faded})")
+    assert page.evaluate("document.getElementById('notice').hidden")
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -50,7 +50,7 @@ def test_each_segment_begins_with_a_key_frame_at_time_zero(tmp_path: Path) -> No
         with av.open(str(tmp_path / name)) as container:
             assert container.streams.video[0].frames in (30, 10)  # an index: it is finished
             assert next(container.decode(video=0)).key_frame
-    assert sink.figures() == {"segments": 3, "lost_frames": 0}
+    assert (sink.figures(), sink.lost) == ({"segments": 3}, 0)
 
 
 def test_segments_keep_to_the_clock_whatever_the_gaps(tmp_path: Path) -> None:
@@ -139,12 +139,29 @@ def test_full_disk_keeps_what_is_there_and_records_on_when_it_can(
     assert first is not None
     assert 400 <= first <= 400 + 30 * RETRY_SECONDS + 1
     assert [number for each in numbers[2:] for number in each] == list(range(first, 600))
-    assert sink.figures()["lost_frames"] == 600 - sum(len(each) for each in numbers)
+    assert sink.lost == 600 - sum(len(each) for each in numbers)
     assert sink.figures()["segments"] == len(numbers)
     said = [record.message for record in caplog.records]
     assert len(said) == 2  # once for each change
     assert "the disk is full" in said[0]
-    assert f"{sink.figures()['lost_frames']} frames are lost" in said[1]
+    assert f"{sink.lost} frames are lost" in said[1]
+
+
+def test_frames_are_lost_and_not_their_repetitions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = _FakeDisk(monkeypatch)
+    monkeypatch.setattr("crispstream.runtime.stream.sinks.writer._MUXED_IN_BLOCKS_OF", 1 << 10)
+    path, options = tmp_path / "rec.mp4", SinkOptions(frame_rate=90)
+    sink = SegmentSink(path, INFO, 4, segment_seconds=9, options=options, clock=FakeClock())
+    for serial in range(80):
+        disk.full = serial >= 70
+        _record(sink, range(serial, serial + 1))
+    sink.close()
+    (recorded,) = tmp_path.iterdir()
+    assert 30 <= len(set(numbers_in(recorded))) < 70
+    assert sink.lost == 80 - len(set(numbers_in(recorded)))
+    assert sink.figures()["repeated_frames"] > 100
 
 
 def test_a_disk_full_from_the_start_to_the_end_leaves_nothing_and_raises_nothing(
@@ -158,7 +175,7 @@ def test_a_disk_full_from_the_start_to_the_end_leaves_nothing_and_raises_nothing
     )
     _record(sink, range(40))
     sink.close()
-    assert sink.figures() == {"segments": 0, "lost_frames": 40}
+    assert (sink.figures(), sink.lost) == ({}, 40)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -54,6 +54,8 @@ class FakeCamera(System):
     opens: int = 0
     running: bool = False
     rate: tuple[int, int] = (1, 30)
+    idle_wakes: int = 0
+    """How often to wake whoever waits, without a picture."""
     queued: deque[int] = field(default_factory=deque)
     maps: list[mmap.mmap] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
@@ -72,7 +74,7 @@ class FakeCamera(System):
         self.closed.append(descriptor)
 
     def wait(self, descriptor: int, seconds: float) -> bool:
-        return bool(self.shots)
+        return bool(self.shots or self.idle_wakes)
 
     def map(self, descriptor: int, length: int, offset: int) -> mmap.mmap:
         assert offset == len(self.maps) * 4096 * 1024
@@ -162,6 +164,9 @@ class FakeCamera(System):
         self.queued.append(index)
 
     def _fill(self, data: bytearray) -> None:
+        if self.idle_wakes:
+            self.idle_wakes -= 1
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         shot, index = self.shots.popleft(), self.queued.popleft()
         self.maps[index][: len(shot.data)] = shot.data
         struct.pack_into("4I", data, 0, index, 1, len(shot.data), shot.flags)

@@ -34,6 +34,15 @@ def test_empty_file_is_refused(tmp_path: Path) -> None:
         open_source(str(path))
 
 
+def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "strange.mp4"
+    write_video(path, frames=2)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(SourceError, match=r"cannot decode; convert it to H\.264") as caught:
+        open_source(str(path))
+    assert is_one_sentence(caught.value)
+
+
 def test_video_without_frames_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "none.mp4"
     write_video(path, frames=1)

@@ -1,60 +1,28 @@
 """GStreamer pipelines: real ones in a child process, and an OpenCV that has GStreamer, played."""
 
 import os
-import shutil
 import signal
-import subprocess
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from crispstream.core.errors import SourceError, UsageError
 from crispstream.runtime.frame import RGB, Colour
-from crispstream.runtime.stream.live.feed import Feed, Picture
 from crispstream.runtime.stream.source import SourceOptions, open_source
 from crispstream.runtime.stream.sources import gst_child, gstreamer
-from crispstream.runtime.stream.sources.gst_child import PROGRAM, ChildFeed, without_secrets
+from crispstream.runtime.stream.sources.gst_child import ChildFeed, without_secrets
 from crispstream.runtime.stream.sources.gstreamer import OpenCvFeed, csi_pipeline, pipeline_feed
-
-
-def _reason_to_skip() -> str:
-    if shutil.which(PROGRAM) is None:
-        return f"{PROGRAM} is not installed"
-    asked = subprocess.run(["gst-inspect-1.0", "gdppay"], capture_output=True, check=False)
-    return "" if asked.returncode == 0 else "GStreamer's element gdppay is not installed"
-
-
-_REASON = _reason_to_skip()
-real = pytest.mark.skipif(bool(_REASON), reason=_REASON)
-_SMALL = "video/x-raw,width=64,height=48,framerate=25/1"
-
-
-def _opened(pipeline: str) -> ChildFeed:
-    feed = pipeline_feed(pipeline)()
-    assert isinstance(feed, ChildFeed)
-    return feed
-
-
-def _until_error(feed: Feed) -> tuple[list[Picture | None], str]:
-    pictures = []
-    try:
-        while True:
-            pictures.append(feed.read())
-    except SourceError as error:
-        return pictures, str(error)
-    finally:
-        feed.close()
+from tests.helpers.pipelines import SMALL, opened, real, until_error
 
 
 @real
 def test_a_pipeline_gives_its_pictures_with_their_times_and_ends() -> None:
-    pictures, error = _until_error(_opened(f"videotestsrc num-buffers=5 ! {_SMALL}"))
+    pictures, error = until_error(opened(f"videotestsrc num-buffers=5 ! {SMALL}"))
     assert [picture.pts for picture in pictures] == [40_000_000 * n for n in range(5)]
     assert {picture.duration for picture in pictures} == {40_000_000}
     assert {picture.pixels_hwc.shape for picture in pictures} == {(48, 64, 3)}
-    assert "ended" in error
+    assert error.endswith("came to its end")
 
 
 @real
@@ -73,7 +41,7 @@ def test_a_pipeline_gives_its_pictures_with_their_times_and_ends() -> None:
 def test_colours_are_those_of_the_pipeline(width: int, caps: str, colour: Colour) -> None:
     flat = "videotestsrc num-buffers=1 pattern=solid-color foreground-color=0xffb43c28"
     rgb = f"video/x-raw,format=ARGB,width={width},height=39"
-    feed = _opened(f"{flat} ! {rgb} ! videoconvert ! video/x-raw,format={caps}")
+    feed = opened(f"{flat} ! {rgb} ! videoconvert ! video/x-raw,format={caps}")
     try:
         assert feed.colour == colour
         pixels_hwc = feed.read().pixels_hwc
@@ -87,14 +55,14 @@ def test_colours_are_those_of_the_pipeline(width: int, caps: str, colour: Colour
 @real
 def test_a_change_of_size_midway_is_followed() -> None:
     parts = [f"videotestsrc num-buffers=2 ! video/x-raw,width={w},height=48" for w in (64, 96)]
-    feed = _opened(f"concat name=c {' '.join(f'{part} ! c.' for part in parts)} c.")
-    pictures, _ = _until_error(feed)
+    feed = opened(f"concat name=c {' '.join(f'{part} ! c.' for part in parts)} c.")
+    pictures, _ = until_error(feed)
     assert [picture.pixels_hwc.shape[1] for picture in pictures] == [64, 64, 96, 96]
 
 
 @real
 def test_a_pipeline_with_an_appsink_of_its_own_works() -> None:
-    feed = _opened(f"videotestsrc num-buffers=1 ! {_SMALL} ! appsink drop=true max-buffers=1")
+    feed = opened(f"videotestsrc num-buffers=1 ! {SMALL} ! appsink drop=true max-buffers=1")
     assert feed.read().pixels_hwc.shape == (48, 64, 3)
     feed.close()
 
@@ -112,19 +80,19 @@ def test_a_pipeline_with_an_appsink_of_its_own_works() -> None:
 )
 def test_what_is_no_pipeline_is_told_at_once(pipeline: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        _opened(pipeline)
+        opened(pipeline)
 
 
 @real
 def test_a_pipeline_that_fails_tells_the_elements_own_error() -> None:
     with pytest.raises(SourceError, match="ended \\(Resource not found\\)"):
-        _opened("filesrc location='/nowhere/no such file' ! decodebin")
+        opened("filesrc location='/nowhere/no such file' ! decodebin")
 
 
 @real
 def test_passwords_in_a_pipeline_are_not_told() -> None:
     with pytest.raises(SourceError) as caught:
-        _opened("rtspsrc location=rtsp://ann:secret@127.0.0.1:1/a user-pw=hidden ! decodebin")
+        opened("rtspsrc location=rtsp://ann:secret@127.0.0.1:1/a user-pw=hidden ! decodebin")
     assert "secret" not in str(caught.value)
     assert "hidden" not in str(caught.value)
 
@@ -133,49 +101,19 @@ def test_passwords_in_a_pipeline_are_not_told() -> None:
 def test_a_pipeline_without_pictures_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gst_child, "_OPEN_SECONDS", 0.3)
     with pytest.raises(SourceError, match="gave no picture in time"):
-        _opened("appsrc caps=video/x-raw,format=BGR,width=64,height=48,framerate=1/1")
-
-
-@real
-@pytest.mark.slow
-def test_a_frozen_pipeline_is_ended_and_leaves_nothing_behind() -> None:
-    feed = _opened(f"videotestsrc is-live=true ! {_SMALL}")
-    process = feed._process
-    os.kill(process.pid, signal.SIGSTOP)  # hears no SIGINT any more
-    feed.close()
-    feed.close()
-    assert process.returncode == -signal.SIGKILL
-
-
-@real
-def test_a_pipeline_that_waits_for_its_reader_ends_in_order() -> None:
-    feed = _opened("videotestsrc ! video/x-raw,width=1280,height=720,format=BGR")
-    process = feed._process
-    feed.close()
-    assert process.returncode is not None
-    assert process.returncode != -signal.SIGKILL
-
-
-@real
-def test_no_descriptor_stays_open() -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    for _ in range(3):
-        _opened(f"videotestsrc num-buffers=1 ! {_SMALL}").close()
-        with pytest.raises(UsageError):
-            _opened("nosuchelement")
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+        opened("appsrc caps=video/x-raw,format=BGR,width=64,height=48,framerate=1/1")
 
 
 @real
 def test_what_a_pipeline_prints_is_neither_a_picture_nor_in_its_way() -> None:
-    chatty = f"videotestsrc num-buffers=20 ! {_SMALL} ! identity dump=true"  # on standard output
-    pictures, _ = _until_error(_opened(chatty))
+    chatty = f"videotestsrc num-buffers=20 ! {SMALL} ! identity dump=true"  # on standard output
+    pictures, _ = until_error(opened(chatty))
     assert len(pictures) == 20
 
 
 @real
 def test_a_pipeline_is_a_live_source() -> None:
-    source = open_source(f"gst:videotestsrc is-live=true ! {_SMALL}")
+    source = open_source(f"gst:videotestsrc is-live=true ! {SMALL}")
     try:
         assert (source.info.width, source.info.height, source.info.live) == (64, 48, True)
         assert source.info.frame_rate == 25
@@ -187,7 +125,7 @@ def test_a_pipeline_is_a_live_source() -> None:
 
 @real
 def test_a_pipeline_that_dies_comes_back_as_the_same_source() -> None:
-    source = open_source(f"gst:videotestsrc is-live=true ! {_SMALL}")
+    source = open_source(f"gst:videotestsrc is-live=true ! {SMALL}")
     try:
         frames = iter(source)
         before = next(frames)
@@ -203,7 +141,7 @@ def test_a_pipeline_that_dies_comes_back_as_the_same_source() -> None:
 def test_a_missing_program_names_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gst_child.shutil, "which", lambda _: None)
     with pytest.raises(UsageError, match=r"apt install gstreamer1\.0-tools"):
-        _opened("videotestsrc")
+        opened("videotestsrc")
 
 
 @pytest.mark.parametrize("pipeline", ["", " ! ", "appsink", "filesrc location='a b"])
@@ -261,7 +199,7 @@ def test_an_opencv_that_has_gstreamer_runs_the_pipeline() -> None:
     assert capture.pipeline.count("appsink") == 1
     assert 2000 in capture.limits
     assert feed.frame_rate == Fraction(2997, 100)
-    pictures, error = _until_error(feed)
+    pictures, error = until_error(feed)
     assert [picture.pixels_hwc[0, 0, 0] for picture in pictures] == [1, 2]
     assert "ended or gave no picture" in error
     assert capture.released

@@ -37,6 +37,17 @@ def test_an_unknown_host_is_told(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     said = refusal(f"rtsp://{LOGIN}@no-such-host.invalid/x")
     assert said.startswith("no host is known by the name in 'rtsp://***@no-such-host.invalid/x'")
+    assert "%2F" not in said
+
+
+@pytest.mark.parametrize("password", ["12/top-secret", "top-secret/12@x", "top@top-secret"])
+def test_a_password_that_hides_the_host_is_told(monkeypatch, password):
+    def unknown(*_):
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    said = refusal(f"rtsp://joe.invalid:{password}@127.0.0.1.invalid/x")
+    assert said.endswith("in a password write %40 for @, %2F for /, %3F for ? and %23 for #")
 
 
 def test_a_host_that_takes_the_connection_and_says_nothing_is_told(monkeypatch):
@@ -79,7 +90,7 @@ def test_a_playlist_is_no_live_stream(tmp_path):
     playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.3,\na.ts\n"
     pages = {"list.m3u8": playlist, "a.ts": (tmp_path / "a.ts").read_bytes()}
     with serving(**pages) as address:
-        assert "is a playlist" in refusal(f"{address}/list.m3u8", UsageError)
+        assert "is a live playlist" in refusal(f"{address}/list.m3u8", UsageError)
 
 
 @pytest.mark.parametrize("port", ["99999", "x"])

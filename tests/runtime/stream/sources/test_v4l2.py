@@ -146,8 +146,16 @@ def test_a_camera_without_a_rate_to_set_is_taken_as_it_is() -> None:
     assert CameraFeed("/dev/video0", None, None, camera).frame_rate is None
 
 
-def test_a_camera_that_gives_nothing_says_so() -> None:
+def test_a_wake_for_nothing_is_no_silence() -> None:
+    camera = _camera(shots=deque([Shot(_yuyv(), 0)]), idle_wakes=3)
+    assert CameraFeed("/dev/video0", None, None, camera).read().skipped == 0
+    assert camera.idle_wakes == 0
+
+
+def test_a_camera_that_gives_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     feed = CameraFeed("/dev/video0", None, None, _camera())
+    seconds = iter(range(200))
+    monkeypatch.setattr(v4l2.time, "monotonic", lambda: next(seconds) / 10)
     with pytest.raises(SourceError, match="no whole picture for 2 s"):
         feed.read()
 
