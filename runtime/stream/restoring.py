@@ -171,11 +171,11 @@ class Restoring:
         restored_hwc = self._restorer.collect()
         now_ns = self._clock()
         self._collected += 1
-        self._note(frame, taken_ns, now_ns)
         valid_until = self._submits + self._restorer.frames_in_flight
         restored = Restored(frame, restored_hwc, now_ns, valid_until)
-        for outlet in self._outlets:
+        for outlet in self._outlets:  # first of all: the frame does not wait for the books
             outlet.offer(restored)
+        self._note(frame, taken_ns, now_ns)
         if self._on_frame is not None:
             self._on_frame(self._collected, self._shown())
 
