@@ -6,8 +6,9 @@ paced      three synthetic cameras and one that an RTSP server on loopback plays
            is fast enough for; their rates differ, so that they meet at every phase. The server
            is killed, and its camera tries for the rest of the run to get it back. The 95th
            percentile of capture to restored of the three others after that, over the one before,
-           over the same in runs where nothing is killed, in turns: the worst of the three. Needs
-           the GStreamer packages named in .ci/run.
+           over the same in runs where nothing is killed, in turns. The limit is on the frames of
+           all three: each alone gives some 120 a window, whose percentile moves by 10 % by itself.
+           Needs the GStreamer packages named in .ci/run.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,14 +105,27 @@ class Windows:
         self.counts.append([dict(it.ages.buckets()) if it.ages else {} for it in paced])
 
     def ratios(self) -> list[float]:
-        """Return for each camera the 95th percentile of the second window over the first's."""
+        """Return the 95th percentile of the second window over the first's.
+
+        One for each camera, and last the one of the frames of all.
+        """
         if len(self.counts) < 4:
             raise SystemExit("the cameras did not settle; see the messages above")
         first, second = (
-            [p95_ms(*pair) for pair in zip(*self.counts[begin : begin + 2], strict=True)]
+            [
+                p95_ms(*pair)
+                for pair in zip(*map(_and_all, self.counts[begin : begin + 2]), strict=True)
+            ]
             for begin in (0, 2)
         )
         return [after / before for before, after in zip(first, second, strict=True)]
+
+
+def _and_all(cameras: Sequence[Counts]) -> list[Counts]:
+    total: Counter[float] = Counter()
+    for counts in cameras:
+        total.update(counts)
+    return [*cameras, total]
 
 
 def p95_ms(before: Counts, after: Counts) -> float:
@@ -123,7 +138,7 @@ def p95_ms(before: Counts, after: Counts) -> float:
 
 
 def paced(model: str, seconds: float, *, killed: bool) -> list[float]:
-    """Return for three cameras the ratio of the percentiles after and before the fourth breaks."""
+    """Return the ratios of the percentiles after and before the fourth camera breaks."""
     with RtspServer(size=f"{WIDTH}x{HEIGHT}", fps=_RTSP_FPS) as server:
         windows = Windows(seconds, server.kill if killed else lambda: None)
         sources = [*(synth(fps) for fps in _RATES), server.url]
@@ -165,9 +180,9 @@ def measure_paced(chosen: argparse.Namespace) -> tuple[dict[str, Any], dict[str,
         f"p95_after_over_before_{what}": [median_and_range(list(each)) for each in cameras]
         for what, cameras in by_camera.items()
     }
-    worst = max(abs(change) for change in changes)
-    limits = {"change_of_p95_when_one_is_killed": Limit(worst, AT_MOST_CHANGE)}
-    return {**figures, "changes_of_p95": changes}, limits
+    *each, of_all = changes
+    limits = {"change_of_p95_when_one_is_killed": Limit(abs(of_all), AT_MOST_CHANGE)}
+    return {**figures, "changes_of_p95_by_camera": each, "change_of_p95": of_all}, limits
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -203,3 +204,17 @@ def test_ctrl_c_that_a_library_tells_as_a_failed_import_is_ctrl_c(
     monkeypatch.setattr(command_line, "app", interrupted)
     assert command_line.main(["doctor"]) == 130
     assert capsys.readouterr().err == ""
+
+
+def test_a_thread_that_was_left_behind_is_seen() -> None:
+    """The process then ends without taking the interpreter down around it."""
+    let_go = threading.Event()
+    thread = threading.Thread(target=let_go.wait, daemon=True)
+    before = command_line._left_behind()
+    thread.start()
+    try:
+        assert command_line._left_behind()
+    finally:
+        let_go.set()
+        thread.join(20)
+    assert command_line._left_behind() == before
