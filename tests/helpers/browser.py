@@ -99,8 +99,8 @@ class Browser:
         """Load an address in a new tab of this size in CSS pixels."""
         target = self.call("Target.createTarget", {"url": "about:blank"})["targetId"]
         attached = {"targetId": target, "flatten": True}
-        session = self.call("Target.attachToTarget", attached)["sessionId"]
-        page = self._pages[session] = Page(self, session)
+        channel = self.call("Target.attachToTarget", attached)["sessionId"]
+        page = self._pages[channel] = Page(self, channel)
         for domain in ("Page", "Runtime", "Log", "Network"):
             page.call(f"{domain}.enable")
         page.look(width=width, height=height, dark=dark)
@@ -111,13 +111,13 @@ class Browser:
         return page
 
     def call(
-        self, method: str, parameters: Mapping[str, Any] | None = None, session: str = ""
+        self, method: str, parameters: Mapping[str, Any] | None = None, channel: str = ""
     ) -> dict[str, Any]:
         """Send a command and wait for its answer."""
         number = next(self._numbers)
         command = {"id": number, "method": method, "params": dict(parameters or {})}
-        if session:
-            command["sessionId"] = session
+        if channel:
+            command["sessionId"] = channel
         os.write(self._commands, json.dumps(command).encode() + b"\0")
         while True:
             message = self._message()
@@ -163,16 +163,16 @@ class Page:
         requests: every address it asked for, `data:` ones left out.
     """
 
-    def __init__(self, browser: Browser, session: str) -> None:
+    def __init__(self, browser: Browser, channel: str) -> None:
         self.loaded = False
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self._browser = browser
-        self._session = session
+        self._channel = channel
 
     def call(self, method: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Send a command to this tab and wait for its answer."""
-        return self._browser.call(method, parameters, self._session)
+        return self._browser.call(method, parameters, self._channel)
 
     def look(self, *, width: int, height: int, dark: bool = False, density: float = 1.0) -> None:
         """Set the size of the window in CSS pixels, and whether the user likes it dark."""

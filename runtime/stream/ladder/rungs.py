@@ -54,7 +54,7 @@ def open_ladder(
 ) -> Ladder:
     """Open every rung of a ladder; use it in a `with` statement.
 
-    All rungs run on one backend. Each has its own session, buffers and threads, which sleep
+    All rungs run on one backend. Each has its own engine, buffers and threads, which sleep
     while another rung is in charge, so memory is that of all models together.
 
     Args:
