@@ -174,9 +174,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+_MAY_HANG = {"capture", "writer", "open source", "drain", "push-reconnect"}
+"""Threads of a stream, by name: they are in libraries that wait for networks and devices."""
+
+
 def _left_behind() -> bool:
-    """Whether a thread that was not joined still runs."""
-    return any(thread.daemon for thread in threading.enumerate())
+    """Whether a thread of a stream was given up and still runs.
+
+    Those of other libraries are no reason: they have their own ways to end with the process.
+    """
+    return any(thread.name in _MAY_HANG for thread in threading.enumerate())
 
 
 if __name__ == "__main__":

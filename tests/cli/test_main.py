@@ -206,15 +206,16 @@ def test_ctrl_c_that_a_library_tells_as_a_failed_import_is_ctrl_c(
     assert capsys.readouterr().err == ""
 
 
-def test_a_thread_that_was_left_behind_is_seen() -> None:
+@pytest.mark.parametrize(("name", "seen"), [("capture", True), ("tqdm_monitor", False)])
+def test_a_thread_of_a_stream_that_was_left_behind_is_seen(name: str, seen: bool) -> None:
     """The process then ends without taking the interpreter down around it."""
     let_go = threading.Event()
-    thread = threading.Thread(target=let_go.wait, daemon=True)
-    before = command_line._left_behind()
+    thread = threading.Thread(target=let_go.wait, name=name, daemon=True)
+    assert not command_line._left_behind()
     thread.start()
     try:
-        assert command_line._left_behind()
+        assert command_line._left_behind() is seen
     finally:
         let_go.set()
         thread.join(20)
-    assert command_line._left_behind() == before
+    assert not command_line._left_behind()
