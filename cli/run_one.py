@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from crispstream.core.errors import SourceError, UsageError
-from crispstream.core.registry import did_you_mean
 from crispstream.core.sizes import Size
 from crispstream.core.uris import masked
 
@@ -95,8 +94,9 @@ def run_one(request: Request) -> None:
 def _check(request: Request) -> None:
     """Refuse what no work should be spent on."""
     from crispstream.runtime.stream.sink import check_distinct, check_options
+    from crispstream.runtime.stream.slot import POLICIES, check_policy
 
-    _check_policy(request.policy)
+    check_policy(request.policy, ("auto", *POLICIES))
     check_positive("--budget-ms", request.budget_ms)
     check_positive("--seconds", request.seconds)
     if request.budget_ms is None:
@@ -111,17 +111,6 @@ def _check(request: Request) -> None:
     check_options(request.sinks, request.sink_options, overwrite=request.overwrite)
     for sink in request.sinks:
         check_reports(request.report, request.html, request.source, sink)
-
-
-def _check_policy(policy: str) -> None:
-    from crispstream.runtime.stream.slot import POLICIES
-
-    known = ("auto", *POLICIES)
-    if policy not in known:
-        raise UsageError(
-            f"unknown policy '{policy}'; {did_you_mean(policy, known)}choose one of: "
-            f"{', '.join(known)}"
-        )
 
 
 def _streamed(request: Request, source: "Source", running: Running, caught: Caught) -> "RunReport":

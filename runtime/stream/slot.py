@@ -2,11 +2,12 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from crispstream.core.errors import UsageError
+from crispstream.core.registry import did_you_mean
 
 POLICIES = ("all", "latest", "deadline")
 Item = TypeVar("Item")
@@ -29,10 +30,13 @@ class SlotStatistics:
     """The most items that ever waited."""
 
 
-def check_policy(policy: str) -> None:
-    """Raise UsageError unless `policy` is one of `POLICIES`."""
-    if policy not in POLICIES:
-        raise UsageError(f"unknown policy '{policy}'; choose one of: {', '.join(POLICIES)}")
+def check_policy(policy: str, known: Sequence[str] = POLICIES) -> None:
+    """Raise UsageError, with the closest known name, unless `policy` is one of `known`."""
+    if policy not in known:
+        raise UsageError(
+            f"unknown policy '{policy}'; {did_you_mean(policy, known)}choose one of: "
+            f"{', '.join(known)}"
+        )
 
 
 class Slot(Generic[Item]):
