@@ -11,7 +11,7 @@ TORCH ?= $(shell grep '^torch==' constraints.txt)
 BIN ?= build/venv/bin
 
 STAGES := calib cli core export runtime train
-EXTRAS := train,export,calib,rtx,dev
+EXTRAS := train,export,calib,metrics,rtx,dev
 SHIPPED := edge-n edge-s
 LINKS := PYTHONPATH=$(CURDIR)/build/links
 SOURCES := $(shell find $(STAGES) -type f -not -name '*.pyc')

@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
@@ -66,11 +66,35 @@ class Request:
         return self.budget_ms is not None and self.ladder != _LADDER_OFF
 
 
+class Ready(NamedTuple):
+    """A stream that may begin."""
+
+    request: Request
+    """As it is on the device that was asked for."""
+    source: "Source"
+    running: Running
+    caught: Caught
+
+
 def run_one(request: Request) -> None:
     """Run a stream; the exit code says what became of it.
 
     Raises:
         CrispstreamError: what went wrong.
+    """
+    with made_ready(request) as ready:
+        summary = _streamed(ready)
+        why = ready.running.restorer.why
+    finish(request, summary, why, ready.caught.signal_number)
+
+
+@contextmanager
+def made_ready(request: Request) -> Iterator[Ready]:
+    """Open what a request names, until the end of a `with` statement; signals are caught in it.
+
+    Raises:
+        CrispstreamError: what went wrong.
+        typer.Exit: with 128 and the number of a signal that came meanwhile.
     """
     _check(request)
     request = on_device(request, request.device)
@@ -86,9 +110,7 @@ def run_one(request: Request) -> None:
         running = loading.result()
         with building.shown(bar=not request.json, stop=caught.stop), _cancelled(caught, request):
             running.make_ready(source.info)
-        summary = _streamed(request, source, running, caught)
-        why = running.restorer.why
-    finish(request, summary, why, caught.signal_number)
+        yield Ready(request, source, running, caught)
 
 
 def _check(request: Request) -> None:
@@ -113,11 +135,12 @@ def _check(request: Request) -> None:
         check_reports(request.report, request.html, request.source, sink)
 
 
-def _streamed(request: Request, source: "Source", running: Running, caught: Caught) -> "RunReport":
+def _streamed(ready: Ready) -> "RunReport":
     """Run the loop, and join what it counted with what it was."""
     from crispstream.runtime.stream.ledger import Ledger
     from crispstream.runtime.stream.loop import run_stream
 
+    request, source, running, caught = ready
     ledger = Ledger(source.health, budget_ms=request.budget_ms)
     drift = watch_for_drift(running.best)
     with shown_progress(source.info, request.limit, ledger, shown=not request.json):

@@ -68,7 +68,8 @@ def finished(*, failed: bool) -> str:
 
 
 def _write_reports(summary: "RunReport", report: Path | None, html: Path | None) -> None:
-    from crispstream.runtime.measure.report import write_html, write_json
+    from crispstream.runtime.measure.pages.run import write_html
+    from crispstream.runtime.measure.report import write_json
 
     for path, write in ((report, write_json), (html, write_html)):
         if path is None:

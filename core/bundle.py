@@ -19,6 +19,7 @@ from typing import Any
 from .bundle_paths import inside, inward
 from .errors import BundleError, UsageError
 from .files import refuse_to_replace, sha256_of, write_folder_atomically
+from .layers import LAYERS, GraphLayers, parse_layers
 from .pixels import SCALE
 from .sizes import Size
 
@@ -192,6 +193,21 @@ class Bundle:
         yardsticks = [g.sha256 for g in self.graphs if g.precision == "fp32"]
         beside = entry.get(FP32_SHA256) in yardsticks and entry.get("judged_by") == VERIFICATION
         return graph.precision == "fp32" or beside
+
+    def layers_of(self, graph: Graph) -> GraphLayers:
+        """Return the layers of a graph.
+
+        Raises:
+            BundleError: if the bundle was made by a kit that did not read them, or they are
+                damaged.
+        """
+        again = "make the bundle again: crispstream export, calibrate, or verify BUNDLE -o NEW"
+        if LAYERS not in self.files:
+            raise BundleError(f"bundle '{self.name}' has no {LAYERS}; {again}")
+        found = parse_layers(self.file_bytes(LAYERS)).get(graph.sha256)
+        if found is None:
+            raise BundleError(f"{LAYERS} of '{self.name}' has no {graph.precision} graph; {again}")
+        return found
 
     def check_frames(self) -> tuple[str, ...]:
         """Return the names of the frames for the re-check on a device; see `file_bytes`."""

@@ -22,11 +22,11 @@ from crispstream.core.bicubic import upscale_x4
 from crispstream.core.metrics import psnr_db
 from crispstream.core.pixels import Bytes
 from crispstream.runtime.frame import Frame
+from crispstream.runtime.measure.pages.run import write_html
 from crispstream.runtime.measure.report import (
     Quality,
     RunReport,
     report_from_run,
-    write_html,
     write_json,
 )
 from crispstream.runtime.measure.summary import print_table

@@ -24,12 +24,13 @@ STAGES = ("copy_in", "infer", "copy_out")
 
 
 class _Pending(NamedTuple):
-    """A submitted frame: where it lies, how large it was before padding, its time so far."""
+    """A submitted frame: where it lies, how large it was before padding, when work on it began."""
 
     slot: int
     height: int
     width: int
-    infer_ns: int
+    copied_ns: int
+    submitted_ns: int
 
 
 class Restorer:
@@ -228,8 +229,8 @@ class Restorer:
         copied_ns = self._clock()
         self._backend.submit(slot)
         submitted_ns = self._clock()
-        self.latencies.record("copy_in", copied_ns - begun_ns)
-        self._pending.append(_Pending(slot, height, width, submitted_ns - copied_ns))
+        self.latencies.span("copy_in", begun_ns, copied_ns)
+        self._pending.append(_Pending(slot, height, width, copied_ns, submitted_ns))
         self._next_slot = (slot + 1) % self._slots
 
     def collect(self, out: Bytes | None = None) -> Bytes:
@@ -245,7 +246,7 @@ class Restorer:
         """
         if not self._pending:
             raise UsageError("no frame is in flight; submit() one first")
-        slot, height, width, infer_ns = self._pending[0]
+        slot, height, width, copied_ns, submitted_ns = self._pending[0]
         if out is not None:
             check_out(out, (SCALE * height, SCALE * width, 3))
         self._pending.popleft()
@@ -258,8 +259,8 @@ class Restorer:
         if out is not None:
             np.copyto(out, restored_hwc)
             restored_hwc = out
-        self.latencies.record("infer", infer_ns + done_ns - begun_ns)
-        self.latencies.record("copy_out", self._clock() - done_ns)
+        self.latencies.span("infer", copied_ns, submitted_ns, begun_ns, done_ns)
+        self.latencies.span("copy_out", done_ns, self._clock())
         return restored_hwc
 
     def _fit(self, height: int, width: int) -> None:

@@ -1,8 +1,8 @@
-"""The report of a run: one record, four ways to give it away.
+"""The report of a run: one record, three ways to give it away.
 
     report_from_run -> RunReport -> print_table   people at a terminal (summary.py)
                                     write_json    machines; the schema number guards the keys
-                                    write_html    people elsewhere: one file, no network needed
+                                    write_html    people elsewhere: one file (pages/run.py)
 
 Every duration is in milliseconds, from the one clock that stamped the run.
 """
@@ -19,6 +19,7 @@ from crispstream.core.uris import masked
 from crispstream.runtime.latency import Latencies
 from crispstream.runtime.stream.outcome import StreamReport
 
+from .figures import Buckets
 from .host import Host, host_facts
 
 if TYPE_CHECKING:
@@ -51,9 +52,6 @@ def stage_name(stage: str, *, live: bool) -> str:
 
 WAITING_STAGES = ("wait", "write_wait", NEXT_FRAME)
 """Time in a queue: nobody works on the frame."""
-
-Buckets = tuple[tuple[float, int], ...]
-"""(upper edge in ms, count), shortest first."""
 
 
 @dataclass(frozen=True)
@@ -221,14 +219,3 @@ def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, float) and not -float("inf") < value < float("inf"):
         return None
     return value
-
-
-def write_html(report: RunReport, path: Path) -> None:
-    """Write the record as one HTML page that needs nothing else.
-
-    Raises:
-        OSError: if the file cannot be written.
-    """
-    from .page import html_page
-
-    write_atomically(path, html_page(report).encode())

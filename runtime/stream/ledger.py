@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from crispstream.core.clock import Clock, monotonic_ns
-from crispstream.runtime.latency import Histogram
+from crispstream.runtime.latency import Histogram, Latencies
 
 from .health import Health
 
@@ -59,6 +59,8 @@ class Ledger:
         budget_ms: from capture to restored; None without a deadline.
         ages: from capture to restored, of all frames.
         sink_losses: asked how many frames the sinks did not take; the loop sets it.
+        depths: asked how many frames wait now, at `slot` and at `queue`; the loop sets it.
+        histograms: of the stages of the loop, for whoever looks on; the loop sets it.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class Ledger:
         self.health = health
         self.budget_ms = budget_ms
         self.sink_losses: Callable[[], int] = lambda: 0
+        self.depths: Callable[[], Mapping[str, int]] = dict
+        self.histograms: tuple[Latencies, ...] = ()
         self.ages = Histogram()
         self._clock = clock
         self._lock = threading.Lock()

@@ -9,7 +9,7 @@ on is left behind, and counted.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from crispstream.core.clock import Clock, monotonic_ns
 from crispstream.core.errors import UsageError
@@ -19,6 +19,7 @@ from crispstream.runtime.latency import Latencies
 
 from .ledger import Ledger
 from .outcome import StreamReport as StreamReport
+from .restoring import STAGES as RESTORING_STAGES
 from .restoring import FrameRestorer as FrameRestorer
 from .restoring import Restoring
 from .sink import Sink
@@ -46,6 +47,7 @@ def run_stream(
     is_cut: Callable[[Bytes], bool] | None = None,
     on_outcome: Callable[[int, bool], None] | None = None,
     output_size: tuple[int, int] | None = None,
+    latencies: Callable[[Sequence[str]], Latencies] = Latencies,
 ) -> StreamReport:
     """Restore a stream to its end and close the sinks; source and restorer stay the caller's.
 
@@ -71,6 +73,7 @@ def run_stream(
         on_outcome: called by the calling thread for each frame restored or skipped for the
             deadline, with its age in ns and whether it missed the budget.
         output_size: (width, height) that the sinks were opened for; by default 4 x the source.
+        latencies: makes what the stages' times go to; a profiler's keeps each of them.
 
     Raises:
         CrispstreamError: what a stage raised, after the outputs were finished as far as they
@@ -87,7 +90,7 @@ def run_stream(
     books = ledger or Ledger(source.health, budget_ms=budget_ms, clock=clock)
     until_ns = None if seconds is None else clock() + round(seconds * 1e9)
     size = output_size or (SCALE * source.info.width, SCALE * source.info.height)
-    options = RunOptions(policy, clock, stop or threading.Event(), until_ns, size)
+    options = RunOptions(policy, clock, stop or threading.Event(), until_ns, size, latencies)
     run = Run(source, named, restorer.frames_in_flight, books, options)
     restoring = Restoring(
         restorer,
@@ -103,6 +106,7 @@ def run_stream(
         watch=watch,
         is_cut=is_cut,
         on_outcome=on_outcome,
+        latencies=latencies(RESTORING_STAGES),
     )
     return run.run(restoring)
 

@@ -55,6 +55,7 @@ class Outlet:
         clock: Clock,
         stopping: Callable[[], bool],
         on_failure: Callable[[], None],
+        latencies: Latencies,
     ) -> None:
         """Take ownership of a sink.
 
@@ -68,10 +69,11 @@ class Outlet:
             clock: stamps the steps.
             stopping: whether the run is to end.
             on_failure: called by the outlet's thread when the sink failed.
+            latencies: takes the stages of `STAGES`.
         """
         self.name = name
         self.lossless = lossless
-        self.latencies = Latencies(STAGES)
+        self.latencies = latencies
         self.error: BaseException | None = None
         self.first_written_ns: int | None = None
         self._sink = sink
@@ -184,6 +186,11 @@ class Outlet:
                 self._leave_behind()
 
     @property
+    def depth(self) -> int:
+        """Frames that wait now."""
+        return len(self._waiting)
+
+    @property
     def lost(self) -> int:
         """Frames the sink did not get, or could not deliver."""
         return self._dropped + self._sink.lost
@@ -236,9 +243,11 @@ class Outlet:
         written_ns = self._clock()
         if self.first_written_ns is None:
             self.first_written_ns = written_ns
-        self.latencies.record("write_wait", max(0, taken_ns - restored.restored_ns))
-        self.latencies.record("write", written_ns - taken_ns)
-        self.latencies.record("total", max(0, written_ns - restored.frame.captured_ns))
+        frame, restored_ns = restored.frame, restored.restored_ns
+        self.latencies.span("write_wait", min(restored_ns, taken_ns), taken_ns, serial=frame.serial)
+        self.latencies.span("write", taken_ns, written_ns, serial=frame.serial)
+        captured_ns = min(frame.captured_ns, written_ns)
+        self.latencies.span("total", captured_ns, written_ns, serial=frame.serial)
         with self._changed:
             self._written += self._in_hand  # 0 if it was left behind, and counted as lost
             self._in_hand = 0

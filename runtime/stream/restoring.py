@@ -66,8 +66,12 @@ class Restoring:
         watch: Callable[[Frame], None] | None,
         is_cut: Callable[[Bytes], bool] | None,
         on_outcome: Callable[[int, bool], None] | None,
+        latencies: Latencies,
     ) -> None:
-        """`run_stream` tells what the arguments mean; `stopping` is asked while no frame comes."""
+        """`run_stream` tells what the arguments mean; `stopping` is asked while no frame comes.
+
+        `latencies` takes the stages of `STAGES`.
+        """
         self.jitter_ms = 0.0
         self._restorer = restorer
         self._captured = captured
@@ -82,7 +86,7 @@ class Restoring:
         self._watch = watch
         self._is_cut = is_cut
         self._on_outcome = on_outcome
-        self._latencies = Latencies(STAGES)
+        self._latencies = latencies
         self._pending: deque[tuple[Frame, int]] = deque()  # with the time it was taken
         self._shape: tuple[int, ...] = ()
         self._submits = 0
@@ -108,7 +112,8 @@ class Restoring:
             while not self.limit_reached and (frame := self._captured.get(self._stopping)):
                 self._in_hand += 1
                 taken_ns = self._clock()
-                self._latencies.record("wait", max(0, taken_ns - frame.captured_ns))
+                captured_ns = min(frame.captured_ns, taken_ns)
+                self._latencies.span("wait", captured_ns, taken_ns, serial=frame.serial)
                 if not self._skipped(frame, taken_ns):
                     self._take(frame, taken_ns)
                 if self._captured.cancelled:

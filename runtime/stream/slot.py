@@ -119,6 +119,11 @@ class Slot(Generic[Item]):
             self._changed.notify_all()
 
     @property
+    def depth(self) -> int:
+        """Items that wait now."""
+        return len(self._items)
+
+    @property
     def cancelled(self) -> bool:
         """Whether anyone called `cancel`."""
         with self._changed:

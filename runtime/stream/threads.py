@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crispstream.core.clock import Clock
@@ -40,6 +40,7 @@ class RunOptions:
     stop: threading.Event
     until_ns: int | None
     size: tuple[int, int]
+    latencies: Callable[[Sequence[str]], Latencies]
 
 
 class Run:
@@ -69,10 +70,16 @@ class Run:
             if not sink.may_skip
         ]  # fmt: skip
         ledger.sink_losses = lambda: sum(outlet.lost for outlet in losing)
-        self._decoding = Latencies(("decode",))
+        ledger.depths = self._depths
+        self._decoding = options.latencies(("decode",))
         self._errors: list[BaseException] = []
         self._source_ended = False
         self._begun_ns = 0
+
+    def _depths(self) -> dict[str, int]:
+        """Return how many frames wait now: for the restorer, and at most for any sink."""
+        waiting = max((outlet.depth for outlet in self.outlets), default=0)
+        return {"slot": self.captured.depth, "queue": waiting}
 
     def _replaced(self, older: Frame, newer: Frame) -> Frame:
         """Count a frame that gives way; what is fresh stays so, whichever frame brings it."""
@@ -92,6 +99,7 @@ class Run:
             clock=self._clock,
             stopping=self.stopping,
             on_failure=self._sink_failed,
+            latencies=self._options.latencies(_OUTLET_STAGES),
         )
 
     def stopping(self) -> bool:
@@ -107,6 +115,7 @@ class Run:
             CrispstreamError: see `run_stream`.
         """
         self._begun_ns = self._clock()
+        self._ledger.histograms = self.histograms(restoring)
         cpu_begun = time.process_time()
         capture = threading.Thread(target=self._guarded_capture, name="capture", daemon=True)
         try:
@@ -120,6 +129,11 @@ class Run:
             raise
         self._raise_first()
         return self._report(time.process_time() - cpu_begun, restoring)
+
+    def histograms(self, restoring: Restoring) -> tuple[Latencies, ...]:
+        """Return those of all stages; of several sinks the first one's."""
+        writing = (outlet.latencies for outlet in self.outlets[:1])
+        return (self._decoding, *restoring.histograms, *writing)
 
     def _restore(self, restoring: Restoring) -> None:
         try:
@@ -167,7 +181,8 @@ class Run:
         for frame in self._source:
             if health.state == "connecting":  # a file, which knows no other state
                 health.enter("live")
-            self._decoding.record("decode", max(0, frame.captured_ns - asked_ns))
+            begun_ns = min(asked_ns, frame.captured_ns)
+            self._decoding.span("decode", begun_ns, frame.captured_ns, serial=frame.serial)
             if self.stopping():
                 return
             self._ledger.capture()
@@ -198,8 +213,7 @@ class Run:
     def _report(self, cpu_seconds: float, restoring: Restoring) -> StreamReport:
         elapsed_seconds = (self._clock() - self._begun_ns) / 1e9
         books, health = self._ledger.snapshot(), self._source.health
-        writing = (outlet.latencies for outlet in self.outlets[:1])
-        histograms = (self._decoding, *restoring.histograms, *writing)
+        histograms = self.histograms(restoring)
         measured = {name: row for kept in histograms for name, row in kept.summary().items()}
         outcomes = tuple(outlet.outcome() for outlet in self.outlets)
         written = [outlet.first_written_ns for outlet in self.outlets]

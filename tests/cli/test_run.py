@@ -71,7 +71,8 @@ def test_failed_report_names_what_was_asked_for(
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device", str(path.parent / ".r.temporary"))
 
-    monkeypatch.setattr("crispstream.runtime.measure.report.write_atomically", full)
+    for module in ("report", "pages.run"):
+        monkeypatch.setattr(f"crispstream.runtime.measure.{module}.write_atomically", full)
     path = tmp_path / "r.json"
     assert (
         _run("synth://pattern?size=16x16&frames=1", "null://", option, path) == SinkError.exit_code

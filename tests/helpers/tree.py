@@ -53,7 +53,7 @@ FILES = {
     "README.md": "this page",
     "constraints.txt": "the exact versions that were tested",
     "calib/layout.html": "the frame of calib's HTML pages",
-    "runtime/measure/page.html": "the frame of that page; the figures are filled in",
+    "runtime/measure/pages/frame.html": "the frame of that page; the figures are filled in",
     "docs/experiments.md": "what was tried, with the figures",
     "docs/engines.md": "TensorRT engines: building, keeping, trusting and running them",
     "docs/jetson.md": "from a bare JetPack 6 to restored video",

@@ -10,15 +10,14 @@ import pytest
 from rich.console import Console
 
 from crispstream.runtime.latency import Latencies
-from crispstream.runtime.measure.charts import milliseconds
-from crispstream.runtime.measure.page import html_page
+from crispstream.runtime.measure.pages.charts import milliseconds
+from crispstream.runtime.measure.pages.run import html_page, write_html
 from crispstream.runtime.measure.report import (
     SCHEMA,
     STAGE_NOTES,
     Quality,
     RunReport,
     report_from_run,
-    write_html,
     write_json,
 )
 from crispstream.runtime.measure.summary import print_table

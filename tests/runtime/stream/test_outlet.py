@@ -9,8 +9,9 @@ import pytest
 from crispstream.core.clock import FakeClock
 from crispstream.core.errors import SinkError
 from crispstream.runtime.frame import Frame
+from crispstream.runtime.latency import Latencies
 from crispstream.runtime.stream import outlet as module
-from crispstream.runtime.stream.outlet import Outlet, Restored
+from crispstream.runtime.stream.outlet import STAGES, Outlet, Restored
 from crispstream.runtime.stream.sink import Sink
 
 FOREVER = 10**9
@@ -70,6 +71,7 @@ def _outlet(
         clock=FakeClock(),
         stopping=lambda: stopping,
         on_failure=lambda: failures.append("failed"),
+        latencies=Latencies(STAGES),
     )
     outlet.start()
     return outlet, failures

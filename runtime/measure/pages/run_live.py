@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from .report import RunReport
+from crispstream.runtime.measure.report import RunReport
 
 _MOST_EVENTS = 40
 """States shown; the JSON has all that were kept."""

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from crispstream.runtime.latency import Latencies
-from crispstream.runtime.measure.page import html_page
-from crispstream.runtime.measure.page_live import live_sections
+from crispstream.runtime.measure.pages.run import html_page
+from crispstream.runtime.measure.pages.run_live import live_sections
 from crispstream.runtime.measure.report import RunReport, report_from_run
 from crispstream.runtime.measure.summary import summary_lines
 from crispstream.runtime.stream.health import Event

@@ -8,7 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from .report import STAGE_NOTES, WAITING_STAGES, Buckets
+from crispstream.runtime.measure.figures import Buckets
+from crispstream.runtime.measure.report import STAGE_NOTES, WAITING_STAGES
 
 _ROW_PX = 46
 _BAR_PX = 12

@@ -6,9 +6,8 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, TypeVar
 
-from . import charts
-from .page_live import live_sections
-from .report import (
+from crispstream.core.files import write_atomically
+from crispstream.runtime.measure.report import (
     NEXT_FRAME,
     NEXT_FRAME_NOTE,
     STAGE_NOTES,
@@ -18,11 +17,14 @@ from .report import (
     stage_name,
 )
 
+from . import charts
+from .run_live import live_sections
+
 if TYPE_CHECKING:
     from crispstream.runtime.stream.drift import Drift, FigureDrift
 
 Figures = TypeVar("Figures")
-_FRAME = Path(__file__).with_name("page.html")
+_FRAME = Path(__file__).with_name("frame.html")
 _MS = "<small>ms</small>"
 _COLUMNS = ("p50_ms", "p95_ms", "p99_ms", "max_ms")
 _KEY_WORK = '<li><i class="work"></i>work on the frame</li>'
@@ -57,6 +59,15 @@ _DRIFT_TERMS = {
     "outside": "a figure lies beyond the range it had over the calibration set by more than a "
     "margin. INT8 arithmetic then works on values it was not fitted to.",
 }
+
+
+def write_html(report: RunReport, path: Path) -> None:
+    """Write the page, whole or not at all.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    write_atomically(path, html_page(report).encode())
 
 
 def html_page(report: RunReport) -> str:

@@ -1,0 +1,1 @@
+"""How fast a model runs: variants in turns, times with intervals. For pages, compare and cli."""

@@ -1,0 +1,1 @@
+"""What live runs measure, where Prometheus fetches it. For `cli`; nothing below imports it."""
