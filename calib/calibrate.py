@@ -10,6 +10,7 @@ from crispstream.core.bundle import CERTIFICATE, Bundle, Graph, check_free, writ
 from crispstream.core.errors import BundleError, UsageError
 from crispstream.core.files import sha256_of
 from crispstream.core.int8 import FLAVOURS
+from crispstream.core.layers import LAYERS
 
 from .card import card_with_int8
 from .certify.pairs import Pairs
@@ -18,6 +19,7 @@ from .certify.verify import (
     Verification,
     against_origin,
     certificate_of,
+    layers_json_of,
     payload_of,
     subject_of,
     verify,
@@ -284,6 +286,7 @@ def _write(
     )
     payload = {**others}
     payload |= {f"{flavour}.onnx": form.onnx_bytes for flavour, form in forms.items()}
+    payload[LAYERS] = layers_json_of(payload[graph.file] for graph in (*kept, *made))
     payload |= {PLAN_FILE: _json(plan_as_json(plan)), RANGES_FILE: _json(ranges_as_json(ranges))}
     payload[CERTIFICATE] = certificate_of(verification, (*kept, *made))
     payload["CARD.md"] = card_with_int8(payload.get("CARD.md", b""), ranges, verification)

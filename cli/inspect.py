@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crispstream.core.errors import UsageError
+from crispstream.core.errors import BundleError, UsageError
 from crispstream.core.sizes import parse_size, size_text
 
 from .engines_text import flat_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from crispstream.core.bundle import Bundle, Graph
 
 Facts = dict[str, Any]
 """JSON content; "kind" is bundle, graph or engine."""
@@ -84,9 +86,18 @@ def _bundle_facts(thing: str) -> Facts:
         bundle.file_bytes(name)
     content = {**asdict(bundle), "path": str(bundle.path)}
     content["graphs"] = [
-        {**asdict(graph), "certified": bundle.certified(graph)} for graph in bundle.graphs
+        {**asdict(graph), "certified": bundle.certified(graph), "layers": _layers(bundle, graph)}
+        for graph in bundle.graphs
     ]
     return {"kind": "bundle", **content, "certificate": dict(bundle.certificate())}
+
+
+def _layers(bundle: "Bundle", graph: "Graph") -> int | None:
+    """Return how many layers of a graph the bundle tells of."""
+    try:
+        return len(bundle.layers_of(graph).layers)
+    except BundleError:  # made by an older kit
+        return None
 
 
 def _graph_facts(path: Path, size: tuple[int, int]) -> Facts:
@@ -196,6 +207,7 @@ def _graphs_table(facts: Facts) -> "Table":
             "certified": _shown(graph["certified"]),
             "file": graph["file"],
             "opset": str(graph["opset"]),
+            "layers": _shown(graph["layers"]),
             "MMAC at 320x180": f"{graph['macs_per_lr_pixel'] * 320 * 180 / 1e6:,.0f}"
             if graph["macs_per_lr_pixel"]
             else "-",

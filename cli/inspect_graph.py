@@ -1,20 +1,18 @@
-"""What an ONNX graph is made of: ends, operators, parameters, multiply-accumulates.
-
-Shape letters: H height, W width of the low-resolution frame, in pixels.
-"""
+"""What an ONNX graph is made of: ends, operators, parameters, multiply-accumulates."""
 
 import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crispstream.core.errors import UsageError
+from crispstream.core.errors import BundleError, UsageError
+from crispstream.core.graph_layers import graph_layers
+from crispstream.core.layers import sized
 from crispstream.core.optional import require
+from crispstream.core.sizes import Size
 
 if TYPE_CHECKING:
     import onnx
-
-Shapes = dict[str, list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +35,10 @@ class GraphFacts:
     operators: dict[str, int]
     parameters: int
     macs: int | None
-    size: tuple[int, int] | None
+    size: Size | None
 
 
-def graph_facts(onnx_bytes: bytes, size: tuple[int, int]) -> GraphFacts:
+def graph_facts(onnx_bytes: bytes, size: Size) -> GraphFacts:
     """Read a graph; `size` (width, height) fills in what its input leaves free.
 
     Raises:
@@ -59,7 +57,6 @@ def graph_facts(onnx_bytes: bytes, size: tuple[int, int]) -> GraphFacts:
         raise UsageError("the file has no ONNX graph in it; export it again")
     counted = Counter(node.op_type for node in model.graph.node)
     ends = [_written(value) for value in (*model.graph.input, *model.graph.output)]
-    used = _fill_free_sides(model, size)
     return GraphFacts(
         inputs=ends[: len(model.graph.input)],
         outputs=ends[len(model.graph.input) :],
@@ -68,8 +65,8 @@ def graph_facts(onnx_bytes: bytes, size: tuple[int, int]) -> GraphFacts:
         ),
         operators=dict(counted.most_common()),
         parameters=sum(math.prod(constant.dims) for constant in model.graph.initializer),
-        macs=_macs(model),
-        size=used,
+        macs=_macs(onnx_bytes, size),
+        size=_frame_size(model, size),
     )
 
 
@@ -82,43 +79,20 @@ def _written(value: "onnx.ValueInfoProto") -> str:
     return f"{value.name} {kind} [{', '.join(sides)}]"
 
 
-def _fill_free_sides(model: "onnx.ModelProto", size: tuple[int, int]) -> tuple[int, int] | None:
-    """Make the frame's sides numbers, forget those of the outputs; return (width, height)."""
+def _frame_size(model: "onnx.ModelProto", size: Size) -> Size | None:
+    """Return (width, height) of the graph's frames, `size` where it leaves them free."""
     frame = model.graph.input[0].type.tensor_type.shape.dim if model.graph.input else []
     if len(frame) != 4 or frame[3].dim_value != 3:
         return None
-    for side, pixels in ((frame[1], size[1]), (frame[2], size[0])):
-        if not side.dim_value:
-            side.dim_value = pixels
-    for value in (*model.graph.output, *model.graph.value_info):
-        value.type.tensor_type.ClearField("shape")
-    return frame[2].dim_value, frame[1].dim_value
+    return frame[2].dim_value or size[0], frame[1].dim_value or size[1]
 
 
-def _macs(model: "onnx.ModelProto") -> int | None:
+def _macs(onnx_bytes: bytes, size: Size) -> int | None:
     import onnx
 
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes: Shapes = {constant.name: list(constant.dims) for constant in inferred.initializer}
-    for value in (*inferred.input, *inferred.value_info, *inferred.output):
-        sides = value.type.tensor_type.shape.dim
-        if sides and all(side.HasField("dim_value") for side in sides):
-            shapes[value.name] = [side.dim_value for side in sides]
+    infer = onnx.shape_inference.infer_shapes
     try:
-        return sum(_node_macs(node, shapes) for node in inferred.node)
-    except KeyError:  # a shape that inference could not find
+        read = graph_layers(onnx_bytes, onnx.load_model_from_string, infer, size=size)
+    except BundleError:  # a shape that inference could not find
         return None
-
-
-def _node_macs(node: "onnx.NodeProto", shapes: Shapes) -> int:
-    """Multiply-accumulates of one node; 0 for what has no weights to multiply."""
-    if node.op_type == "Conv":  # weight [out, in / groups, kh, kw]
-        return math.prod(shapes[node.output[0]]) * math.prod(shapes[node.input[1]][1:])
-    if node.op_type == "ConvTranspose":  # weight [in, out / groups, kh, kw]
-        return math.prod(shapes[node.input[0]]) * math.prod(shapes[node.input[1]][1:])
-    if node.op_type == "MatMul":
-        return math.prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
-    if node.op_type == "Gemm":
-        transposed = any(a.name == "transA" and a.i for a in node.attribute)
-        return math.prod(shapes[node.output[0]]) * shapes[node.input[0]][0 if transposed else 1]
-    return 0
+    return sum(sized(layer, *size).macs for layer in read.layers)

@@ -15,8 +15,10 @@ import typer
 
 from crispstream.core.errors import CrispstreamError, EngineError
 
+from .bench import bench
 from .build import build
 from .calibrate import calibrate
+from .compare import compare
 from .data import data_app
 from .doctor import doctor
 from .engines import engines_app
@@ -24,6 +26,8 @@ from .evaluate import evaluate
 from .export import export
 from .import_weights import import_weights
 from .inspect import inspect
+from .plan import plan
+from .profile import profile
 from .run import run
 from .train import train
 from .verify import verify
@@ -37,6 +41,10 @@ COMMANDS: tuple[tuple[Callable[..., object], str], ...] = (
     (build, "crispstream build edge-n --precision fp16 --size 320x180"),
     (inspect, "crispstream inspect edge-n"),
     (doctor, "crispstream doctor"),
+    (bench, "crispstream bench edge-n edge-s --precision fp32,int8 --seconds 20"),
+    (profile, "crispstream profile clip.mp4 --model edge-s --html profile.html"),
+    (plan, "crispstream plan edge-s --device orin-nano"),
+    (compare, "crispstream compare before.json after.json"),
     (evaluate, "crispstream evaluate edge-n bicubic --data examples/media/pairs"),
     (train, "crispstream train edge-n --data photos -o runs/edge-n"),
     (export, "crispstream export runs/edge-n/edge-n.safetensors -o bundles/edge-n"),

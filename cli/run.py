@@ -39,6 +39,7 @@ def run(
     report: ask.Report = None,
     html: ask.Html = None,
     json: ask.Json = False,
+    metrics: ask.Metrics = None,
 ) -> None:
     """Restore a stream: sharper, and 4x larger on each side.
 
@@ -54,7 +55,9 @@ def run(
 
         check_beside_config(context, config, source)
         use_device(device)
-        run_config(config, device=device, seconds=seconds, report=report, json=json)
+        run_config(
+            config, device=device, seconds=seconds, report=report, json=json, metrics=metrics
+        )
         return
     if source is None or not sinks:
         raise UsageError(_what_is_missing(source))
@@ -98,6 +101,7 @@ def run(
             report=report,
             html=html,
             json=json,
+            metrics=metrics,
         )
     )
 

@@ -1,6 +1,7 @@
 """Requests of `crispstream run` that are refused before any work is spent on them."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import typer
@@ -9,7 +10,7 @@ from crispstream.core.errors import UsageError
 from crispstream.core.files import IMAGE_EXTENSIONS
 from crispstream.core.uris import masked
 
-BESIDE_CONFIG = ("config", "device", "seconds", "report", "json")
+BESIDE_CONFIG = ("config", "device", "seconds", "report", "json", "metrics")
 """Names of the options that go with --config; what else there is stands in the file."""
 _REPORT_ENDINGS = (".json", ".html", ".htm")
 
@@ -18,13 +19,22 @@ def check_reports(report: Path | None, html: Path | None, source: str, sink: str
     """Make sure that writing the reports destroys nothing but older reports.
 
     Raises:
-        UsageError: if a path is the source, the output, the other report, a folder, in a folder
+        UsageError: as `check_files` does.
+    """
+    check_files({"--report": report, "--html": html}, source, sink)
+
+
+def check_files(files: Mapping[str, Path | None], source: str = "://", sink: str = "://") -> None:
+    """Make sure that the files of some options, None if not given, destroy nothing.
+
+    Raises:
+        UsageError: if a path is the source, the output, one of the others, a folder, in a folder
             that is not there, or a file that does not look like a report.
     """
     taken = {
         name: Path(uri) for name, uri in (("source", source), ("output", sink)) if "://" not in uri
     }
-    for option, path in (("--report", report), ("--html", html)):
+    for option, path in files.items():
         if path is not None:
             _check_report(option, path, taken)
             taken[option] = path

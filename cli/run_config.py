@@ -4,7 +4,7 @@ import json as json_text
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
@@ -20,6 +20,7 @@ from crispstream.core.uris import masked
 from .run_checks import check_positive, check_reports
 from .run_config_text import end_lines, end_table, failures, live_table
 from .run_device import on_device
+from .run_metrics import served_cameras
 from .run_output import SIGNALLED, finished
 from .run_signals import signals_caught
 from .warn import say
@@ -27,17 +28,24 @@ from .warn import say
 if TYPE_CHECKING:
     from crispstream.runtime.stream.cameras.camera import CamerasConfig
     from crispstream.runtime.stream.cameras.cameras import CameraReport, CamerasReport, States
+    from crispstream.runtime.stream.cameras.running import CameraRun
     from crispstream.runtime.stream.ledger import Snapshot
 
 SCHEMA = 1
 """Version of the report. Raised when a key changes its name or meaning, not when one is added."""
 _REDRAW_SECONDS = 0.25
-_OF_THE_PROCESS = ("schema", "host", "created", "cpu_seconds", "cpu_ms_per_frame")
+_OF_THE_PROCESS = ("kind", "schema", "host", "created", "cpu_seconds", "cpu_ms_per_frame")
 """What of a stream's report is no camera's own."""
 
 
 def run_config(
-    path: Path, *, device: str, seconds: float | None, report: Path | None, json: bool
+    path: Path,
+    *,
+    device: str,
+    seconds: float | None,
+    report: Path | None,
+    json: bool,
+    metrics: str | None = None,
 ) -> None:
     """Run the cameras of a file until they end, the time is over, or a signal comes.
 
@@ -47,9 +55,10 @@ def run_config(
         seconds: how long at most; by default what the file says.
         report: write the figures to this JSON file.
         json: print them as one line instead of a table.
+        metrics: HOST:PORT to serve live figures at.
 
     Raises:
-        UsageError: with its line, for whatever is wrong in the file.
+        UsageError: with its line, for whatever is wrong in the file; or for `metrics`.
         SinkError: if the report cannot be written.
         typer.Exit: with 1 if a camera failed, or 128 and the number of a signal.
     """
@@ -59,11 +68,21 @@ def run_config(
     check_positive("--seconds", seconds)
     config = _placed(load_config(path), device)
     _check_report(config, report)
-    with signals_caught() as caught:
+    names = [camera.name for camera in config.cameras]
+    with served_cameras(metrics, names) as watched, signals_caught() as caught:
+
+        def begin(runs: "Sequence[CameraRun]") -> None:
+            watched[:] = [run.watched for run in runs]
+
         building = _Building(caught.stop)
         with _shown(building, shown=not json) as show:
             figures = run_cameras(
-                config, stop=caught.stop, seconds=seconds, on_tick=show, on_build=building
+                config,
+                stop=caught.stop,
+                seconds=seconds,
+                on_tick=show,
+                on_build=building,
+                on_begin=begin,
             )
     content = as_json(figures, path)
     if report is not None:

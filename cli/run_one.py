@@ -1,6 +1,6 @@
 """One stream of `crispstream run`: opened, run to its end, reported."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,19 +16,23 @@ from crispstream.core.uris import masked
 from .build_progress import BuildWatch
 from .run_checks import check_one_image, check_positive, check_reports
 from .run_device import on_device
+from .run_metrics import served_stream
 from .run_output import SIGNALLED, finish, stopped_line
 from .run_progress import shown_progress
-from .run_restorer import Running, open_running
+from .run_restorer import Running, each_of, open_running
 from .run_signals import Caught, signals_caught
 from .warn import watch_for_drift
 
 if TYPE_CHECKING:
+    from crispstream.runtime.frame import Frame
+    from crispstream.runtime.latency import Latencies
     from crispstream.runtime.measure.report import RunReport
     from crispstream.runtime.stream.drift import DriftWatch
     from crispstream.runtime.stream.ledger import Ledger
     from crispstream.runtime.stream.outcome import StreamReport
     from crispstream.runtime.stream.sink import Sink, SinkOptions
     from crispstream.runtime.stream.source import Source, SourceOptions
+    from crispstream.runtime.stream.watched import Watched
 
 _LADDER_OFF = "off"
 
@@ -59,6 +63,8 @@ class Request:
     report: Path | None
     html: Path | None
     json: bool
+    metrics: str | None = None
+    """HOST:PORT to serve live figures at."""
 
     @property
     def has_ladder(self) -> bool:
@@ -82,8 +88,8 @@ def run_one(request: Request) -> None:
     Raises:
         CrispstreamError: what went wrong.
     """
-    with made_ready(request) as ready:
-        summary = _streamed(ready)
+    with served_stream(request.metrics) as watched, made_ready(request) as ready:
+        summary = streamed(ready, watched=watched)
         why = ready.running.restorer.why
     finish(request, summary, why, ready.caught.signal_number)
 
@@ -135,14 +141,34 @@ def _check(request: Request) -> None:
         check_reports(request.report, request.html, request.source, sink)
 
 
-def _streamed(ready: Ready) -> "RunReport":
-    """Run the loop, and join what it counted with what it was."""
+def streamed(
+    ready: Ready,
+    *,
+    latencies: "Callable[[Sequence[str]], Latencies] | None" = None,
+    on_ledger: "Callable[[Ledger], None]" = lambda _: None,
+    on_frame: "Callable[[Frame], None] | None" = None,
+    watched: "Watched | None" = None,
+) -> "RunReport":
+    """Run the loop, and join what it counted with what it was.
+
+    Args:
+        ready: the stream.
+        latencies: makes what the times of the loop's stages go to; by default histograms.
+        on_ledger: given the books before the first frame.
+        on_frame: given each frame once it is on its way.
+        watched: shown to whoever looks on; gets its parts.
+    """
+    from crispstream.runtime.latency import Latencies
     from crispstream.runtime.stream.ledger import Ledger
     from crispstream.runtime.stream.loop import run_stream
 
     request, source, running, caught = ready
     ledger = Ledger(source.health, budget_ms=request.budget_ms)
+    on_ledger(ledger)
     drift = watch_for_drift(running.best)
+    if watched is not None:
+        watched.model, watched.source, watched.drift = running.best, source, drift
+        watched.ladder, watched.ledger = running.use, ledger
     with shown_progress(source.info, request.limit, ledger, shown=not request.json):
         figures = run_stream(
             source,
@@ -155,10 +181,11 @@ def _streamed(ready: Ready) -> "RunReport":
             seconds=request.seconds,
             stop=caught.stop,
             in_flight=running.in_flight,
-            watch=running.looks_on(drift),
+            watch=each_of(running.looks_on(drift), on_frame),
             is_cut=running.is_cut,
             on_outcome=running.on_outcome,
             output_size=request.sink_options.size,
+            latencies=latencies or Latencies,
         )
     return _reported(request, source.health.name, running, figures, drift)
 

@@ -31,7 +31,7 @@ Config = Annotated[
     Path | None,
     typer.Option(
         help="A TOML file of cameras, instead of SOURCE and SINK. With it go --device, --seconds, "
-        "--report and --json; all else stands in the file."
+        "--report, --json and --metrics; all else stands in the file."
     ),
 ]
 
@@ -184,6 +184,14 @@ Html = Annotated[
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print the figures as one line.", rich_help_panel=_REPORTS),
+]
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Serve live figures to Prometheus, as at 127.0.0.1:9464; port 0: any free one.",
+        rich_help_panel=_REPORTS,
+    ),
 ]
 
 

@@ -82,15 +82,7 @@ class Running:
         """Return what looks at each frame: the watch on drift, and a ladder's eye on the pace."""
         if self._ladder is None or not self._live:
             return drift
-        pace = self._ladder.watch
-        if drift is None:
-            return pace
-
-        def both(frame: "Frame") -> None:
-            drift(frame)
-            pace(frame)
-
-        return both
+        return each_of(drift, self._ladder.watch)
 
     def use(self) -> "LadderUse | None":
         """Return what each rung did; None without a ladder."""
@@ -99,6 +91,18 @@ class Running:
     def close(self) -> None:
         """Close the restorer."""
         self.restorer.close()
+
+
+def each_of(first: "Watch | None", second: "Watch | None") -> "Watch | None":
+    """Return what looks at each frame for both; None where neither wants to."""
+    if first is None or second is None:
+        return first or second
+
+    def both(frame: "Frame") -> None:
+        first(frame)
+        second(frame)
+
+    return both
 
 
 def open_running(request: "Request", *, on_build: "Progress") -> Running:

@@ -5,6 +5,7 @@
       fp32.onnx ...       one graph a precision; bytes in, bytes out
       check/*.png         LR frames for a re-check on the device
       certificate.json    per graph, named by its hash: how it was judged and the figures
+      layers.json         per graph, likewise: what each layer computes, reads and writes
       CARD.md             model card
 
 Every file is named in bundle.json with its SHA-256 and hashed before anything parses it.
@@ -198,15 +199,18 @@ class Bundle:
         """Return the layers of a graph.
 
         Raises:
-            BundleError: if the bundle was made by a kit that did not read them, or they are
-                damaged.
+            BundleError: if the bundle was made by a kit that did not read them, they could not
+                be read, or they are damaged.
         """
         again = "make the bundle again: crispstream export, calibrate, or verify BUNDLE -o NEW"
         if LAYERS not in self.files:
             raise BundleError(f"bundle '{self.name}' has no {LAYERS}; {again}")
         found = parse_layers(self.file_bytes(LAYERS)).get(graph.sha256)
         if found is None:
-            raise BundleError(f"{LAYERS} of '{self.name}' has no {graph.precision} graph; {again}")
+            raise BundleError(
+                f"{LAYERS} of bundle '{self.name}' says nothing of its {graph.precision} graph, in "
+                "which some shapes could not be found; export it again where onnxsim works"
+            )
         return found
 
     def check_frames(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ takes, in px, after padding.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -20,7 +21,18 @@ LAYERS = "layers.json"
 SCHEMA = 1
 
 Dim = int | str
-"""A side of a tensor: a number, or a share of the frame's: "H", "W/2", "4*H"."""
+"""A side of a tensor: a number, or what it is of the frame's: "H", "W/2", "4*H", "H+2"."""
+
+PRECISIONS = ("fp32", "fp16", "int8", "other")
+"""What a layer can compute in."""
+
+ITEM_BYTES = {
+    "bool": 1, "int8": 1, "uint8": 1, "float16": 2, "float32": 4, "int32": 4, "float64": 8,
+    "int64": 8,
+}  # fmt: skip
+"""Bytes of an element, by the type's name in NumPy."""
+
+_FORMULA = re.compile(r"(?:(\d+)\*)?([HW])(?:/([1-9]\d*))?([+-]\d+)?")
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,14 @@ class Tensor:
     name: str
     shape: tuple[Dim, ...]
     type: str
-    """As NumPy calls it: float32, float16, uint8, int8, int32 ..."""
+    """A key of `ITEM_BYTES`."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no number of bytes."""
+        if self.type not in ITEM_BYTES:
+            raise ValueError(f"'{self.name}' is of type '{self.type}', not {', '.join(ITEM_BYTES)}")
+        for dim in self.shape:
+            side(dim, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -49,8 +68,23 @@ class Layer:
     reads: tuple[Tensor, ...]
     """What changes with the frame."""
     writes: tuple[Tensor, ...]
+    """At least one."""
     weight_bytes: int
-    """Of the constants it reads."""
+    """Of the constants it reads, as the file holds them: an int8 weight is one byte, though a
+    DequantizeLinear stands between."""
+    macs_per_input: int = 0
+    """Multiply-accumulates for each element of what it reads first. Only a transposed convolution
+    counts so: for each element that it writes the number need not be whole."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be counted."""
+        counts = (self.macs_per_output, self.macs_per_input, self.weight_bytes)
+        if not all(isinstance(count, int) and count >= 0 for count in counts):
+            raise ValueError(f"'{self.name}' has counts {counts}, expected numbers from 0 up")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"'{self.name}' computes in '{self.precision}'")
+        if not self.writes or (self.macs_per_input and not self.reads):
+            raise ValueError(f"'{self.name}' writes nothing, or reads nothing that it multiplies")
 
 
 @dataclass(frozen=True)
@@ -82,7 +116,7 @@ def parse_layers(data: bytes) -> dict[str, GraphLayers]:
             )
         graphs = content["graphs"].items()
         return {key: GraphLayers(key, tuple(map(_layer, rows))) for key, rows in graphs}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise BundleError(f"{LAYERS} is malformed ({error}); copy the bundle again") from error
 
 
@@ -113,22 +147,22 @@ class SizedLayer:
 def side(dim: Dim, width: int, height: int) -> int:
     """Return a side of a tensor for frames of a size in px.
 
-    >>> side("4*H", 320, 180), side("W/2", 320, 180), side(48, 320, 180)
-    (720, 160, 48)
+    >>> side("4*H", 320, 180), side("W/2", 320, 180), side("H+2", 320, 180), side(48, 320, 180)
+    (720, 160, 182, 48)
 
     Raises:
         ValueError: if it is no formula of this module's, or not whole for that size.
     """
     if isinstance(dim, int):
         return dim
-    times, _, rest = dim.rpartition("*")
-    axis, _, divisor = rest.partition("/")
-    if axis not in ("H", "W"):
-        raise ValueError(f"'{dim}' is no side of a tensor; expected a number, H, W/2 or 4*H")
-    exact = Fraction(int(times or 1), int(divisor or 1)) * (height if axis == "H" else width)
-    if exact.denominator != 1:
+    found = _FORMULA.fullmatch(dim)
+    if found is None:
+        raise ValueError(f"'{dim}' is no side of a tensor; expected a number, H, W/2, 4*H or H+2")
+    times, axis, divisor, more = found.groups()
+    share = Fraction(int(times or 1), int(divisor or 1)) * (height if axis == "H" else width)
+    if share.denominator != 1:
         raise ValueError(f"{dim} is not whole for a frame of {width}x{height} px")
-    return int(exact)
+    return int(share) + int(more or 0)
 
 
 def _bytes(tensors: Sequence[Tensor], width: int, height: int) -> int:
@@ -137,12 +171,6 @@ def _bytes(tensors: Sequence[Tensor], width: int, height: int) -> int:
 
 def _sides(tensor: Tensor, width: int, height: int) -> tuple[int, ...]:
     return tuple(side(dim, width, height) for dim in tensor.shape)
-
-
-ITEM_BYTES = {
-    "bool": 1, "int8": 1, "uint8": 1, "float16": 2, "float32": 4, "int32": 4, "float64": 8,
-    "int64": 8,
-}  # fmt: skip
 
 
 def sized(layer: Layer, width: int, height: int) -> SizedLayer:
@@ -156,9 +184,15 @@ def sized(layer: Layer, width: int, height: int) -> SizedLayer:
         name=layer.name,
         op=layer.op,
         precision=layer.precision,
-        macs=layer.macs_per_output * prod(shape),
+        macs=layer.macs_per_output * prod(shape) + _input_macs(layer, width, height),
         read_bytes=_bytes(layer.reads, width, height),
         written_bytes=_bytes(layer.writes, width, height),
         weight_bytes=layer.weight_bytes,
         shape=shape,
     )
+
+
+def _input_macs(layer: Layer, width: int, height: int) -> int:
+    if not layer.macs_per_input:
+        return 0
+    return layer.macs_per_input * prod(_sides(layer.reads[0], width, height))

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from torch import nn
 
 from crispstream.core.bundle import CERTIFICATE, SCHEMA, Bundle, Graph, check_free, write_bundle
 from crispstream.core.errors import ExportError, UsageError
 from crispstream.core.files import sha256_of
+from crispstream.core.graph_layers import layers_file
+from crispstream.core.layers import LAYERS
 from crispstream.core.pixels import SCALE, Bytes, padded_size
 from crispstream.core.sizes import Size
 from crispstream.train.checkpoint import Checkpoint
@@ -26,7 +29,7 @@ from .check_frames import fitted, png_of
 from .graph import FLOAT_OUTPUT, OPSET, macs_per_lr_pixel, onnx_from_network
 from .parity import Parity, check_parity, same_bytes, same_outputs
 from .published import Proved, prove_network
-from .static import Shape, deployed, macs, shape_of
+from .static import Shape, deployed, macs_that_count, shape_of
 from .surgery import simplified, without_output
 
 PRECISIONS = ("fp32", "fp16")
@@ -106,8 +109,11 @@ def export_bundle(
     else:
         shape = shape_of(network, *checked_size(network, size))
         made = _static(network, shape, frames, precisions, progress)
-    payload = {f"{graph.precision}.onnx": graph.data for graph in made.graphs}
-    payload |= {f"check/{title}.png": png_of(image) for title, image in made.frames}
+    graphs = {f"{graph.precision}.onnx": graph.data for graph in made.graphs}
+    infer = onnx.shape_inference.infer_shapes
+    layers = layers_file(graphs.values(), onnx.load_model_from_string, infer)
+    checks = {f"check/{title}.png": png_of(image) for title, image in made.frames}
+    payload = {**graphs, **checks, LAYERS: layers}
     payload |= {CERTIFICATE: certificate_of(made.graphs), "CARD.md": card.encode()}
     progress("writing the bundle")
     return write_bundle(
@@ -196,9 +202,10 @@ def _static(
     named = [(title, fitted(image, shape.width, shape.height)) for title, image in frames]
     images = [image for _, image in named]
     graphs = prove_network(network, shape, images, precisions, progress)
-    work = macs(deployed(network), shape.width, shape.height) // (shape.width * shape.height)
+    work = macs_that_count(deployed(network), shape.width, shape.height)
+    per_pixel = work // (shape.width * shape.height)
     multiple, halo = int(network.size_multiple), int(network.halo_px)  # type: ignore[arg-type]
-    return _Made(graphs, named, multiple, halo, work, (shape.width, shape.height))
+    return _Made(graphs, named, multiple, halo, per_pixel, (shape.width, shape.height))
 
 
 def _contract(checkpoint: Checkpoint, made: _Made, name: str, licence: str) -> Bundle:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.flop_counter import FlopCounterMode
 
 from crispstream.core.pixels import SCALE
@@ -156,6 +157,26 @@ def macs(network: nn.Module, width: int, height: int) -> int:
     """Return the multiply-accumulates for one frame; nothing is computed."""
     with FlopCounterMode(display=False) as counter:
         _run_empty(network, width, height)
+    return int(counter.get_total_flops()) // 2
+
+
+def macs_that_count(network: nn.Module, width: int, height: int) -> int:
+    """Return those multiply-accumulates that lead to an output of the network's graph.
+
+    BlindSR's estimator has heads that serve its own training alone: no graph holds them.
+    """
+
+    def outputs_of(x_bchw: Tensor) -> list[Tensor]:
+        return list(named_outputs(empty(x_bchw, _Asked(height, width))).values())
+
+    empty = copy.deepcopy(network).to("meta").eval().requires_grad_(False)
+    image = torch.zeros(1, 3, height, width, device="meta")
+    with torch.no_grad():
+        traced = make_fx(outputs_of)(image)
+        traced.graph.eliminate_dead_code()
+        traced.recompile()
+        with FlopCounterMode(display=False) as counter:
+            traced(image)
     return int(counter.get_total_flops()) // 2
 
 

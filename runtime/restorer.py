@@ -34,9 +34,7 @@ class _Pending(NamedTuple):
 
 
 class Restorer:
-    """Enlarges frames by 4 with a model; keeps a few in flight.
-
-    Not for several threads at once: one thread submits and collects.
+    """Enlarges frames by 4 with a model; keeps a few in flight. For one thread at a time.
 
         with Restorer.open("edge-n") as restorer:
             restored_hwc = restorer.restore(frame_hwc)
@@ -48,12 +46,12 @@ class Restorer:
         why: one line: what runs it, and why not something faster.
         recurrent: whether frames depend on those before; then `reset` at a scene cut.
         uncertified: whether that graph runs only because `allow_uncertified` was given.
+        graph_sha256: of the ONNX graph; "" for bicubic.
         input_statistics: how the frames looked that the bundle is made for; may be empty.
         scale: 4, output pixels per input pixel on each side.
-        latencies: milliseconds in which the caller was held, by stage: `copy_in` (copy and
-            pad), `infer` (submit plus wait), `copy_out` (copy into `out`).
-        device_latencies: milliseconds by stage as the device measured them, None where nothing
-            does.
+        latencies: how long the caller was held, by stage: `copy_in` (copy and pad), `infer`
+            (submit plus wait), `copy_out` (copy into `out`).
+        device_latencies: by stage as the device measured them, None where nothing does.
     """
 
     scale = SCALE
@@ -70,27 +68,25 @@ class Restorer:
             raise UsageError(f"frames_in_flight is {frames_in_flight}; it must be 1 or more")
         backend = self._backend = opened.backend
         self.name = opened.name
-        self.backend_name = backend.name
-        self.precision = backend.precision
+        self.backend_name, self.precision = backend.name, backend.precision
         self.why = opened.why
         self.recurrent = opened.recurrent
+        self.graph_sha256 = opened.graph_sha256
         self.uncertified = opened.uncertified
         self.input_statistics = opened.input_statistics
         self.frames_in_flight = frames_in_flight
         self.latencies = Latencies(STAGES)
         self.device_latencies = backend.device_latencies
-        self._opened = opened
-        self._clock = clock
-        what_runs = f"{self.name} in {self.precision} on {self.backend_name}"
-        self._lookout = Lookout(what_runs) if opened.guarded else None
+        self._opened, self._clock = opened, clock
+        what = f"{self.name} in {self.precision} on {self.backend_name}"
+        self._lookout = Lookout(what) if opened.guarded else None
         self._pending: deque[_Pending] = deque()
         # A frame handed out must outlive `frames_in_flight` more, of which all may be in work.
         # An even number: recurrent state swaps its buffers with the parity of the slot.
         self._slots = 2 * frames_in_flight
-        self._next_slot = 0
-        self._size: tuple[int, int] | None = None
+        self._next_slot, self._closed = 0, False
+        self._size: tuple[int, int] | None = None  # (height, width), as is the other
         self._padded: tuple[int, int] | None = None
-        self._closed = False
 
     @classmethod
     def open(
@@ -117,8 +113,8 @@ class Restorer:
             size: (width, height) of the frames to come, to allocate now and not at the first.
             threads: CPU threads of the engine; by default every usable core.
             frames_in_flight: how many frames `submit` takes before `collect` must be called.
-            side_by_side: how many of them are worked on at once, sharing the threads: more
-                frames a second on the CPU, each a longer way through.
+            side_by_side: how many of them share the threads at once: more frames a second on the
+                CPU, each a longer way through.
             allow_uncertified: run an fp16 or int8 graph without a certificate, if it is named.
             cuda_graph: on TensorRT, replay each frame's work as one CUDA graph.
             on_build: told how far a build is, should an engine be needed that is not kept.
@@ -184,6 +180,11 @@ class Restorer:
     def rung(self) -> str:
         """Model and precision as reports name them: "edge-s int8-cpu"; "bicubic" has no second."""
         return self.name if self.name == self.backend_name else f"{self.name} {self.precision}"
+
+    @property
+    def padded_size(self) -> Size | None:
+        """(width, height) that frames are mirrored to, in px; None before the first."""
+        return None if self._padded is None else (self._padded[1], self._padded[0])
 
     @property
     def in_flight(self) -> int:

@@ -4,11 +4,13 @@ fp32 itself is certified by export's parity with PyTorch; here it is the yardsti
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import onnx
 
 from crispstream.calib.quantise.graph import GraphView
 from crispstream.calib.quantise.ranges import RANGES_FILE, Ranges, hash_of_pixels, parsed_ranges
@@ -23,6 +25,8 @@ from crispstream.core.bundle import (
 )
 from crispstream.core.errors import BundleError, UsageError
 from crispstream.core.files import sha256_of
+from crispstream.core.graph_layers import layers_file
+from crispstream.core.layers import LAYERS
 from crispstream.core.pixels import Bytes, mirrored, padded_size
 
 from .certificate import entry_of, reasons_against
@@ -129,8 +133,13 @@ def certificate_of(verification: Verification, graphs: Sequence[Graph]) -> bytes
 def write_verified(
     bundle: Bundle, verification: Verification, out: Path, *, overwrite: bool = False
 ) -> Bundle:
-    """Write a copy of a bundle with this certificate; raises as `core.bundle.write_bundle`."""
-    payload = {**payload_of(bundle), CERTIFICATE: certificate_of(verification, bundle.graphs)}
+    """Write a copy of a bundle with this certificate, and with layers.json if it had none.
+
+    Raises as `core.bundle.write_bundle`.
+    """
+    payload = payload_of(bundle)
+    payload[LAYERS] = layers_json_of(payload[graph.file] for graph in bundle.graphs)
+    payload[CERTIFICATE] = certificate_of(verification, bundle.graphs)
     return write_bundle(out, bundle, payload, overwrite=overwrite)
 
 
@@ -139,6 +148,11 @@ def payload_of(bundle: Bundle) -> dict[str, bytes]:
     payload = {graph.file: bundle.graph_bytes(graph) for graph in bundle.graphs}
     others = (name for name in bundle.files if name != CERTIFICATE)
     return payload | {name: bundle.file_bytes(name) for name in others}
+
+
+def layers_json_of(graphs: Iterable[bytes]) -> bytes:
+    """Return layers.json for ONNX files; raises as `core.graph_layers.graph_layers`."""
+    return layers_file(graphs, onnx.load_model_from_string, onnx.shape_inference.infer_shapes)
 
 
 def _told_of_ranges(bundle: Bundle) -> Ranges | None:

@@ -1,6 +1,7 @@
 """From what the user asked for to the graph of a bundle."""
 
 import shlex
+from collections.abc import Collection
 
 from crispstream.core.bundle import VERIFICATION, Bundle, Graph
 from crispstream.core.errors import BundleError, UsageError
@@ -14,7 +15,7 @@ from . import models
 _MANY_CORES = 8
 _SIDE_BY_SIDE_OF_MANY = 4
 
-_PRECISIONS = ("auto", "fp32", "fp16", "int8", "int8-cpu")
+PRECISIONS = ("auto", "fp32", "fp16", "int8", "int8-cpu")
 
 _FASTER = {"onnxruntime": "int8-cpu", "tensorrt": "fp16", "tensorrt-rtx": "fp16"}
 """What "auto" takes on a backend instead of fp32, where it is certified."""
@@ -24,7 +25,12 @@ _ALL_THE_SAME = "or use it all the same with --allow-uncertified"
 
 
 def choose_graph(
-    bundle: Bundle, precision: str, backend: str, allow_uncertified: bool = False
+    bundle: Bundle,
+    precision: str,
+    backend: str,
+    allow_uncertified: bool = False,
+    *,
+    faster: Collection[str] = (),
 ) -> Graph:
     """Return the graph of a bundle to run on a backend.
 
@@ -37,21 +43,17 @@ def choose_graph(
     - onnxruntime: int8-cpu, if it was faster than fp32 on the CPU that verified it. fp16 never:
       ONNX Runtime computes it in fp32 there and gains nothing.
     - onnxruntime-cuda: fp32; int8-cpu is a form for CPUs.
-    - TensorRT: fp16. int8 must be named: whether it is faster depends on the device, and nothing
-      here has measured it there.
+    - TensorRT: fp16. Whether int8 is faster depends on the device: it is taken if its SHA-256 is
+      among `faster`, the graphs that a bench on this device has shown to be.
 
     Raises:
         BundleError: if the bundle has no such graph.
         UsageError: if there is no such precision, the graph is made for other backends, or it is
             not certified.
     """
-    if precision not in _PRECISIONS:
-        raise UsageError(
-            f"there is no precision '{precision}'; {did_you_mean(precision, _PRECISIONS)}"
-            f"choose one of {', '.join(_PRECISIONS)}"
-        )
+    check_precision(precision)
     if precision == "auto":
-        graph = _automatic(bundle, backend)
+        graph = _automatic(bundle, backend, faster)
     else:
         graph = bundle.graph(_named(bundle, precision, backend))
     if not _serves(graph, backend):
@@ -65,18 +67,33 @@ def choose_graph(
     return graph
 
 
+def check_precision(precision: str) -> None:
+    """Raise UsageError unless there is such a precision, whatever a bundle has of them."""
+    if precision not in PRECISIONS:
+        raise UsageError(
+            f"there is no precision '{precision}'; {did_you_mean(precision, PRECISIONS)}"
+            f"choose one of {', '.join(PRECISIONS)}"
+        )
+
+
+def lacks(bundle: Bundle, precision: str, backend: str) -> bool:
+    """Return whether a bundle has no graph of a precision for a backend, certified or not."""
+    named = _named(bundle, precision, backend)
+    fit = [graph.precision for graph in bundle.graphs if _serves(graph, backend)]
+    return precision != "auto" and named not in fit
+
+
 def needs_permission(bundle: Bundle, graph: Graph) -> bool:
     """Return whether a graph runs only where uncertified ones are allowed."""
     return graph.precision != "fp32" and not bundle.certified(graph)
 
 
-def _automatic(bundle: Bundle, backend: str) -> Graph:
-    faster = _FASTER.get(backend)
-    for graph in bundle.graphs:
-        wanted = graph.precision == faster and _serves(graph, backend)
-        if wanted and bundle.certified(graph) and _pays(bundle, graph):
-            return graph
-    return bundle.graph("fp32")
+def _automatic(bundle: Bundle, backend: str, faster: Collection[str]) -> Graph:
+    usual = _FASTER.get(backend)
+    fit = [graph for graph in bundle.graphs if _serves(graph, backend) and bundle.certified(graph)]
+    shown = [graph for graph in fit if graph.sha256 in faster]
+    wanted = [graph for graph in fit if graph.precision == usual and _pays(bundle, graph)]
+    return next(iter(shown + wanted), None) or bundle.graph("fp32")
 
 
 def _pays(bundle: Bundle, graph: Graph) -> bool:

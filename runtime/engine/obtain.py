@@ -11,10 +11,10 @@ from .backends.tensorrt.engine import RefusedEngineError
 from .building.build import build_from_bundle
 from .building.options import BuildOptions
 from .native import RTX, TENSORRT
-from .store.fit import NOTHING_KEPT, misfit
+from .store.fit import NOTHING_KEPT
+from .store.fitting import fitting
 from .store.key import EngineKey
 from .store.opened import discard
-from .store.record import BUILDER_RECIPE
 from .vouch import vouched
 from .wish import Obtained, Wish, plan_of
 
@@ -127,17 +127,11 @@ def _kept(wish: Wish, size: Size) -> Obtained | None:
 
     So an engine for a range of sizes, or one that was brought from elsewhere, is used.
     """
-    fit = [
-        entry.record
-        for entry in wish.store.entries()
-        if entry.record is not None
-        and (entry.record.graph_sha256, entry.record.flavour) == (wish.graph.sha256, wish.flavour)
-        and entry.record.builder_recipe == BUILDER_RECIPE
-        and not misfit(entry.record, wish.flavour_version, wish.gpu)
-        and any(SizeRange.parse(each).takes(*size) for each in entry.record.options["profiles"])
-    ]
-    for record in sorted(fit, key=lambda record: ":" in record.sizes):
-        key = EngineKey.of(record)
+    graph, flavour = wish.graph.sha256, wish.flavour
+    for entry in fitting(wish.store, graph, flavour, wish.flavour_version, wish.gpu, size):
+        if entry.record is None:
+            continue
+        key = EngineKey.of(entry.record)
         with wish.store.lock(key, wish.on_note, wish.still_wanted):
             if kept := _found(wish, key):
                 return kept

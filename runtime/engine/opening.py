@@ -47,6 +47,8 @@ class Opened(NamedTuple):
     """Whether it remembers the frames before."""
     frame_size: Size | None = None
     """The one size of frame, or of tile, that its graph takes; None: any."""
+    graph_sha256: str = ""
+    """Of the ONNX graph; "" where there is none, as for bicubic."""
 
     def padded(self, height: int, width: int) -> tuple[int, int]:
         """Return the height and width that a frame is mirrored to.
@@ -115,7 +117,8 @@ def _started(
     cuda_graph: bool,
     on_build: Progress | None,
 ) -> Opened:
-    graph = choose_graph(bundle, precision, choice.name, allow_uncertified)
+    faster = _measured(bundle, choice.name) if precision == "auto" else ()
+    graph = choose_graph(bundle, precision, choice.name, allow_uncertified, faster=faster)
     if choice.name in (CPU, CUDA):
         runner = _onnxruntime(bundle, graph, choice.name, threads, side_by_side)
     else:
@@ -124,13 +127,34 @@ def _started(
         runner if tiling is None else TiledBackend(runner, tiling),
         bundle.name,
         bundle.size_multiple,
-        f"{graph.precision} with {choice.reason}{_told(tiling)}",
+        f"{graph.precision} with {choice.reason}{_shown(graph, faster)}{_told(tiling)}",
         needs_permission(bundle, graph),
         bundle.input_statistics,
         guarded=choice.name != CPU,
         recurrent=bool(bundle.states),
         frame_size=bundle.frame_size,
+        graph_sha256=graph.sha256,
     )
+
+
+def _measured(bundle: Bundle, flavour: str) -> tuple[str, ...]:
+    """Return the hashes of the graphs that a bench has shown to be faster than fp16 on this GPU."""
+    by_precision = {graph.precision: graph.sha256 for graph in bundle.graphs}
+    fp16, int8 = by_precision.get("fp16"), by_precision.get("int8")
+    if flavour in (CPU, CUDA) or fp16 is None or int8 is None:
+        return ()
+    from .store.measured import int8_is_faster
+    from .store.store import EngineStore
+
+    gpu = find_gpu()
+    records = [entry.record for entry in EngineStore().entries() if entry.record is not None]
+    if isinstance(gpu, str) or not int8_is_faster(records, fp16, int8, flavour, gpu):
+        return ()
+    return (int8,)
+
+
+def _shown(graph: Graph, faster: tuple[str, ...]) -> str:
+    return ", faster than fp16 in a bench here" if graph.sha256 in faster else ""
 
 
 def _tiling(bundle: Bundle, tile: Size | None) -> Tiling | None:

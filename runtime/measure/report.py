@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from crispstream.runtime.stream.drift import Drift
     from crispstream.runtime.stream.ladder.ladder import LadderUse
 
+KIND = "run"
 SCHEMA = 1
 """Version of report.json. Raised when a key changes its name or meaning, not when one is added."""
 
@@ -116,7 +117,11 @@ class RunReport:
 
         Numbers that JSON does not know, such as the infinite PSNR of equal pictures, are None.
         """
-        content: dict[str, Any] = {"schema": self.schema, **asdict(replace(self, stream=_NONE))}
+        content: dict[str, Any] = {
+            "kind": KIND,
+            "schema": self.schema,
+            **asdict(replace(self, stream=_NONE)),
+        }
         del content["stream"]
         content |= _counted(self.stream)
         content["cpu_ms_per_frame"] = self.cpu_ms_per_frame

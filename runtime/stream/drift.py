@@ -149,6 +149,16 @@ class DriftWatch:
             if self._alarms == 1 and self._on_alarm is not None:
                 self._on_alarm(departures)
 
+    @property
+    def raised(self) -> bool:
+        """Whether the alarm is raised now: most of the last watched frames were outside."""
+        return self._raised
+
+    @property
+    def alarms(self) -> int:
+        """How often it was raised so far."""
+        return self._alarms
+
     def drift(self) -> Drift:
         """Return what was seen so far."""
         figures = tuple(watched.drift() for watched in self._figures) if self._watched else ()

@@ -115,6 +115,12 @@ class Ledger:
         self._misses += frames
         self._worst_misses = max(self._worst_misses, self._misses)
 
+    @property
+    def idle_seconds(self) -> float:
+        """Since the latest frame was restored; before the first, since the books were opened."""
+        with self._lock:
+            return (self._clock() - self._rate.latest_ns) / 1e9
+
     def snapshot(self) -> Snapshot:
         """Return the books as of now."""
         at_sinks = self.sink_losses()
@@ -143,18 +149,22 @@ class Ledger:
 
 
 class _Rate:
-    """Events a second, over the last whole second and the one that runs."""
+    """Events a second, over the last whole second and the one that runs.
+
+    Attributes:
+        latest_ns: when the latest one was; at first, when counting began.
+    """
 
     def __init__(self, now_ns: int) -> None:
-        self._begun_ns = self._latest_ns = now_ns
+        self._begun_ns = self.latest_ns = now_ns
         self._count = self._before = 0
         self._before_ns = 0
 
     def count(self, now_ns: int) -> None:
-        if now_ns - self._latest_ns > 2 * _RECENT_NS:  # what was before a gap is no rate of now
+        if now_ns - self.latest_ns > 2 * _RECENT_NS:  # what was before a gap is no rate of now
             self._begun_ns, self._count = now_ns, 0
             self._before = self._before_ns = 0
-        self._latest_ns = now_ns
+        self.latest_ns = now_ns
         self._count += 1
         if now_ns - self._begun_ns >= _RECENT_NS:
             self._before, self._before_ns = self._count, now_ns - self._begun_ns
@@ -164,6 +174,6 @@ class _Rate:
         span_ns = now_ns - self._begun_ns + self._before_ns
         if span_ns <= 0:
             return 0.0
-        if now_ns - self._latest_ns > 2 * _RECENT_NS:
+        if now_ns - self.latest_ns > 2 * _RECENT_NS:
             return 0.0
         return (self._count + self._before) * 1e9 / span_ns

@@ -5,9 +5,11 @@ bindings would: a run that ends well has touched nothing else. Names that are on
 `hasattr`, are noted, and listed here.
 """
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,7 @@ BINDINGS = ("cuda-bindings-12.9", "cuda-bindings-13.5")
 PYCUDA = "pycuda-2026.1"
 SIZES = (SizeRange.only((32, 16)), SizeRange.parse("8x8:16x16:64x48"))
 STATES = (StateTensor("seen", 2, 1),)
+LAYERS = ({"Name": "/up/Conv_myl0_1", "LayerType": "correlation"},)
 SAME = "same-compute-capability"
 
 
@@ -111,6 +114,17 @@ def send(backend: TensorRTBackend, width: int, height: int, count: int = 5) -> N
     backend.wait((count - 1) % 2)
 
 
+def watch_layers(backend: TensorRTBackend) -> None:
+    """Have the layers of an engine, which has one, timed and told of."""
+    told: list[tuple[str, float]] = []
+    with pytest.raises(EngineError, match="allocate first"):
+        backend.watch_layers(lambda name, ms: None)
+    backend.allocate(16, 32, 2)
+    layers = json.loads(backend.watch_layers(lambda name, ms: told.append((name, ms))))["Layers"]
+    send(backend, 32, 16)
+    assert {name for name, _ in told} == {layer["Name"] for layer in layers}
+
+
 Open = Callable[..., TensorRTBackend]
 
 
@@ -140,6 +154,9 @@ def run_streams(stem: str, engine: bytes, backend_of: Open) -> None:
     counting = plan_of(*SIZES, states=STATES, flavour=flavour_of(stem), version=version)
     with closing(backend_of(counting.to_bytes(), states=STATES)) as backend:
         send(backend, 32, 16, count=1)
+    told_of = replace(plan_of(SIZES[0], flavour=flavour_of(stem), version=version), layers=LAYERS)
+    with closing(backend_of(told_of.to_bytes(), cuda_graph=False)) as backend:
+        watch_layers(backend)
 
 
 def run_into_trouble(stem: str, engine: bytes, backend_of: Open, gpu: FakeGpu) -> None:

@@ -47,6 +47,8 @@ def test_the_new_bundle_has_both_graphs_beside_the_old_ones(made):
     assert bundle.graph("int8").backends == ("tensorrt", "tensorrt-rtx")
     assert bundle.graph("int8-cpu").backends == ("onnxruntime",)
     assert bundle.file_bytes("check/a.png") == b"picture"
+    precisions = [{one.precision for one in bundle.layers_of(g).layers} for g in bundle.graphs]
+    assert ["int8" in told for told in precisions] == [False, False, True, True]
 
 
 def test_the_bundle_that_was_read_is_as_it_was(source, pairs, frames, tmp_path):

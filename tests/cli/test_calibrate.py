@@ -42,6 +42,7 @@ def test_a_bundle_is_made_and_the_certificate_shown(words, tmp_path, capsys) -> 
     assert f"wrote {tmp_path / 'new'}; next: crispstream run clip.mp4 sharp.mp4" in out
     made = Bundle.load(tmp_path / "new")
     assert all(made.certified(graph) for graph in made.graphs)
+    assert all(made.layers_of(graph).layers for graph in made.graphs)
 
 
 def test_the_frames_are_restored_by_the_next_command(words, tmp_path) -> None:

@@ -14,6 +14,7 @@ from crispstream.core.bundle import CERTIFICATE, Bundle, write_bundle
 from crispstream.core.errors import BundleError, EngineError, UsageError
 from crispstream.core.files import sha256_of
 from crispstream.runtime.engine.building.options import BuildOptions
+from crispstream.runtime.engine.models import find_model
 from crispstream.runtime.engine.store.record import EngineRecord, write_engine
 from tests.helpers.bundles import four_graphs, tiny_graphs, write_tiny_bundle
 from tests.helpers.graphs import nearest_x4, small_net
@@ -42,6 +43,14 @@ def test_a_bundle(tmp_path: Path) -> None:
     shown = run(bundle.path)
     told = ("Apache-2.0", bundle.graphs[0].sha256[:12], "random weights", "8 px", "frame size")
     assert all(words in shown for words in told)
+
+
+def test_whether_a_bundle_tells_of_its_layers(tmp_path: Path) -> None:
+    older = write_tiny_bundle(tmp_path / "tiny", tiny_graphs())
+    assert [graph["layers"] for graph in facts_of(older.path)["graphs"]] == [None, None]
+    rows = [line.replace("│", " ").split() for line in run("edge-n").splitlines()]
+    counts = [len(find_model("edge-n").layers_of(g).layers) for g in find_model("edge-n").graphs]
+    assert ["layers", *map(str, counts)] in rows
 
 
 def test_a_bundle_of_one_frame_size_that_looks_at_the_whole_frame(tmp_path: Path) -> None:

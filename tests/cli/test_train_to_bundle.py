@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from crispstream.cli.main import main
+from crispstream.core.bundle import Bundle
 from tests.helpers.pictures import write_picture
 
 
@@ -61,6 +62,8 @@ def test_a_checkpoint_becomes_a_bundle_that_restores(trained: Path, capsys) -> N
     assert {figures["precision"] for figures in graphs.values()} == {"fp32", "fp16"}
     assert all(figures["passed"] for figures in graphs.values())
     assert "Quality was not measured" in (bundle / "CARD.md").read_text()
+    exported = Bundle.load(bundle)
+    assert all(exported.layers_of(graph).layers for graph in exported.graphs)
     assert main(export) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert main([*export, "--overwrite"]) == 0

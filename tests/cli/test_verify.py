@@ -45,6 +45,7 @@ def test_a_copy_is_written_with_the_certificate(words, tmp_path, capsys) -> None
     source, copy = Bundle.load(Path(words[1])), Bundle.load(tmp_path / "copy")
     assert copy.certified(copy.graph("fp16"))
     assert not source.certified(source.graph("fp16"))
+    assert all(copy.layers_of(graph).layers for graph in copy.graphs)
 
 
 def test_json_is_all_there_is_on_standard_output(words, capsys) -> None:

@@ -9,6 +9,7 @@ import torch
 from crispstream.core.bundle import Bundle
 from crispstream.core.errors import ExportError, UsageError
 from crispstream.core.files import sha256_of
+from crispstream.core.layers import sized
 from crispstream.export.card import facts
 from crispstream.export.check_frames import read_frames, shipped_frames
 from crispstream.export.exporter import export_bundle
@@ -125,6 +126,12 @@ def test_the_bundle_holds_what_a_device_needs(bundle):
         model = onnx.load_model_from_string(data)
         onnx.checker.check_model(model, full_check=True)
         assert [output.name for output in model.graph.output] == ["restored"]
+
+
+def test_the_layers_in_the_bundle_do_the_work_that_it_tells_of(bundle):
+    for graph in bundle.graphs:
+        layers = [sized(layer, 20, 12) for layer in bundle.layers_of(graph).layers]
+        assert sum(layer.macs for layer in layers) == graph.macs_per_lr_pixel * 20 * 12
 
 
 def test_the_shipped_graphs_take_free_sizes(bundle):

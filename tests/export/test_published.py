@@ -9,6 +9,7 @@ from onnx import numpy_helper
 from crispstream.core.bundle import Bundle
 from crispstream.core.errors import ExportError, FrameError, UsageError
 from crispstream.core.files import sha256_of
+from crispstream.core.layers import sized
 from crispstream.export import published, surgery
 from crispstream.export.card import facts
 from crispstream.export.check_frames import fitted
@@ -120,6 +121,9 @@ def test_the_contract_of_a_static_bundle(bundle):
     up = 9 * 16 * 64 + 4 * 9 * 16 * 64
     at_hr = 16 * (9 * 16 * 16 + 9 * 16 * 3)
     assert loaded.graphs[0].macs_per_lr_pixel == head + blocks + last + up + at_hr
+    for graph in loaded.graphs:
+        layers = [sized(layer, WIDTH, HEIGHT) for layer in loaded.layers_of(graph).layers]
+        assert sum(layer.macs for layer in layers) == graph.macs_per_lr_pixel * WIDTH * HEIGHT
     assert loaded.training["recipe"]["model"] == "srresnet-w16"
 
 

@@ -7,6 +7,7 @@ outputs are bound to buffers made once, so a frame costs no allocation and no co
 import copy
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ class OnnxRuntimeBackend:
         threads: int | None = None,
         side_by_side: int = 1,
         states: Sequence[StateTensor] = (),
+        profile_to: Path | None = None,
     ) -> None:
         """Parse and optimise the graph.
 
@@ -65,6 +67,8 @@ class OnnxRuntimeBackend:
         worked on at once and share those threads: more frames a second, for no thread waits at
         the end of an operator for another, but each frame takes longer. `states` are the recurrent
         tensors of the bundle; frames then follow each other and are never side by side.
+        `profile_to` lets ONNX Runtime time its operators, which slows them, and is how the name of
+        the file begins that `end_profile` writes.
 
         Raises:
             EngineError: if ONNX Runtime refuses the graph or has no such device.
@@ -83,7 +87,8 @@ class OnnxRuntimeBackend:
             raise UsageError(
                 "a recurrent network needs one frame after the other; open it with side_by_side 1"
             )
-        self._session = _session(graph_bytes, device, max(1, total // side_by_side))
+        options = _options(max(1, total // side_by_side), profile_to)
+        self._session = _session(graph_bytes, device, options)
         self._graph_height, self._graph_width = _checked_input_size(self._session)
         self._tensors, self._device = tuple(states), device
         self._start(side_by_side)
@@ -167,6 +172,10 @@ class OnnxRuntimeBackend:
         """Set recurrent state to zero."""
         self._states.reset()
 
+    def end_profile(self) -> Path:
+        """Stop timing operators; return the file with their times, for who gave `profile_to`."""
+        return Path(self._session.end_profiling())
+
     def twin(self) -> "OnnxRuntimeBackend":
         """Return a backend on the same session, with buffers of its own."""
         twin = copy.copy(self)
@@ -181,7 +190,7 @@ class OnnxRuntimeBackend:
         self._session = None
 
 
-def _session(graph_bytes: bytes, device: str, threads: int) -> Any:  # noqa: ANN401
+def _session(graph_bytes: bytes, device: str, options: Any) -> Any:  # noqa: ANN401
     providers = PROVIDERS[device]
     wanted = providers[0][0]
     if wanted not in ort.get_available_providers():
@@ -190,7 +199,7 @@ def _session(graph_bytes: bytes, device: str, threads: int) -> Any:  # noqa: ANN
             "onnxruntime-gpu, or choose the backend onnxruntime"
         )
     try:
-        session = ort.InferenceSession(graph_bytes, _options(threads), providers=providers)
+        session = ort.InferenceSession(graph_bytes, options, providers=providers)
     except _OrtErrors as error:
         raise EngineError(
             f"ONNX Runtime refused the graph; it said: {first_line(error)[:_LONGEST_WORDS]}",
@@ -204,13 +213,16 @@ def _session(graph_bytes: bytes, device: str, threads: int) -> Any:  # noqa: ANN
     return session
 
 
-def _options(threads: int) -> Any:  # noqa: ANN401
+def _options(threads: int, profile_to: Path | None) -> Any:  # noqa: ANN401
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only: warnings would tear the progress bar
     # Threads that spin while idle take the cores from the decoder and the encoder next door.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if profile_to is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile_to)
     return options
 
 

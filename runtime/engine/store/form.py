@@ -13,6 +13,7 @@ _KINDS: Kinds = {
     **dict.fromkeys(("bundle", "graph_sha256", "precision", "flavour", "flavour_version"), str),
     **dict.fromkeys(("engine_sha256", "built_at", "crispstream_version"), str),
     **dict.fromkeys(("options", "asked_options", "gpu", "convolutions", "recheck"), dict),
+    "measured": dict,
     **dict.fromkeys(("engine_bytes", "builder_recipe", "schema"), int),
     "build_seconds": (int, float),
     "retries": list,
@@ -31,6 +32,13 @@ _VERDICT: Kinds = {
     "psnr_to_fp32_db": (int, float, type(None)),
     "largest_levels": int,
 }
+_SPEED: Kinds = {
+    "bench": str,
+    "gpu": dict,
+    "size": str,
+    "engine_ms": (int, float),
+    "over_fp16": (list, type(None)),
+}
 
 
 def is_record(content: Any) -> bool:  # noqa: ANN401 (whatever the file holds)
@@ -44,6 +52,7 @@ def is_record(content: Any) -> bool:  # noqa: ANN401 (whatever the file holds)
         and _are_orders(content["options"])
         and (content["asked_options"] == {} or _are_orders(content["asked_options"]))
         and (content["recheck"] == {} or _is_verdict(content["recheck"]))
+        and (content["measured"] == {} or _is_speed(content["measured"]))
     )
 
 
@@ -62,6 +71,14 @@ def _are_orders(content: Any) -> bool:  # noqa: ANN401
 def _is_verdict(content: Any) -> bool:  # noqa: ANN401
     """Return whether this has what is read of a re-check."""
     return set(content) >= set(_VERDICT) and _has_kinds(content, _VERDICT)
+
+
+def _is_speed(content: Any) -> bool:  # noqa: ANN401
+    """Return whether this is what `measured.Speed` is kept as."""
+    if set(content) != set(_SPEED) or not _has_kinds(content, _SPEED):
+        return False
+    interval = content["over_fp16"] or [1.0, 1.0]
+    return len(interval) == 2 and all(isinstance(end, int | float) for end in interval)
 
 
 def _has_kinds(content: Any, kinds: Kinds) -> bool:  # noqa: ANN401

@@ -19,7 +19,9 @@ from .form import is_record
 from .places import staged
 from .refusals import reason_of, refusal_reason
 
-SCHEMA = 2
+SCHEMA = 3
+_READABLE = (2, SCHEMA)
+"""Sidecars of schema 2 have no `measured`, and all else."""
 
 BUILDER_RECIPE = 1
 """Number of the settings that the kit itself gives a builder. Raised when they change, so that
@@ -54,6 +56,7 @@ class EngineRecord:
         asked_options: the orders that were asked for, where the memory did not suffice for them;
             {} where they are `options`.
         builder_recipe: the `BUILDER_RECIPE` it was built with.
+        measured: its speed as a bench on a device found it, see `measured.Speed`; {} for none.
         schema: version of this record.
     """
 
@@ -74,6 +77,7 @@ class EngineRecord:
     recheck: Mapping[str, Any] = field(default_factory=dict)
     asked_options: Mapping[str, Any] = field(default_factory=dict)
     builder_recipe: int = BUILDER_RECIPE
+    measured: Mapping[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -212,7 +216,7 @@ def read_sidecar(path: Path) -> Sidecar:
     except (ValueError, RecursionError):
         return Sidecar(None, f"its sidecar {name} is no JSON")
     schema = content.get("schema") if isinstance(content, dict) else None
-    if isinstance(schema, int) and schema != SCHEMA:
+    if isinstance(schema, int) and schema not in _READABLE:
         return Sidecar(None, obstacle=_of_another_kit(schema))
     if record := _record_of(content):
         return Sidecar(record)
@@ -258,6 +262,8 @@ def _difference(engine: bytes, record: EngineRecord) -> str:
 
 
 def _record_of(content: Any) -> EngineRecord | None:  # noqa: ANN401 (whatever the file holds)
+    if isinstance(content, dict) and content.get("schema") in _READABLE:
+        content = {"measured": {}, **content, "schema": SCHEMA}
     if not is_record(content):
         return None
     return EngineRecord(**{**content, "retries": tuple(content["retries"])})

@@ -15,7 +15,7 @@ SCOPES = {
     "engine": "the network alone, frame and result in the engine's own buffers: on the CPU the "
     "call that runs the graph, on a GPU its own clock around the enqueued work",
     "copies": "a frame in the caller's memory to a restored one there: copy and padding in, the "
-    "network, the way back; what Restorer.restore takes",
+    "network, the way back; what Restorer.restore takes, whose result is a view",
     "end_to_end": "captured to written in the stream's loop with its threads: slot, restorer, "
     "queue and an output that throws frames away; one frame under way at a time",
 }
@@ -62,7 +62,8 @@ class Measured:
 
     spread: Spread
     rounds_ms: tuple[float, ...]
-    """Median of each round's block, in order; rounds are paired over variants."""
+    """Median of each round's block, in order; rounds are paired over variants. Above 1,024 rounds,
+    the means of neighbours."""
     timeline: tuple[Moment, ...]
     frames_per_second: float
     """Frames over the time they took, pauses left out."""
@@ -84,6 +85,7 @@ class Variant:
     why: str
     """What runs it, and why not something faster."""
     warm_up_frames: int
+    """All that were not timed, but the first."""
     first_frame_ms: float
     """The very first, which is no part of anything else."""
     scopes: Mapping[str, Measured]

@@ -1,9 +1,10 @@
 """The part of the HTML page that only a live stream has: losses, outputs, rungs, states."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping
 
 from crispstream.runtime.measure.report import RunReport
+
+from .frame import table
 
 _MOST_EVENTS = 40
 """States shown; the JSON has all that were kept."""
@@ -29,7 +30,7 @@ def _losses(report: RunReport) -> tuple[str, str, str] | None:
         f"From one restored frame to the next: p50 {spread.get('p50_ms', 0):.1f} ms, p99 "
         f"{spread.get('p99_ms', 0):.1f} ms, jitter {stream.jitter_ms:.1f} ms."
     )
-    return "Every frame accounted for", note, _table(("", "frames"), rows)
+    return "Every frame accounted for", note, table(("", "frames"), rows)
 
 
 def _outputs(report: RunReport) -> tuple[str, str, str] | None:
@@ -50,7 +51,7 @@ def _outputs(report: RunReport) -> tuple[str, str, str] | None:
     return (
         "Outputs",
         "Frames; each output has a thread and a queue of its own.",
-        _table(heads, rows),
+        table(heads, rows, words=("tells",)),
     )
 
 
@@ -70,7 +71,7 @@ def _rungs(report: RunReport) -> tuple[str, str, str] | None:
         f"{report.ladder.changes}. The cost is what a frame took before the run."
     )
     heads = ("rung", "frames", "missed", "seconds", "cost, ms")
-    return "Ladder", note, _table(heads, rows)
+    return "Ladder", note, table(heads, rows)
 
 
 def _states(report: RunReport) -> tuple[str, str, str] | None:
@@ -82,31 +83,4 @@ def _states(report: RunReport) -> tuple[str, str, str] | None:
     note = f"Reconnects: {report.stream.reconnects}."
     if len(shown) < len(events):
         note += f" The last {len(shown)} of {len(events)} changes."
-    return "The source", note, _table(("second", "state", "why"), rows)
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table whose first column heads the rows."""
-    rows = list(rows)
-    first_cells = rows[0] if rows else heads
-    head = "".join(
-        f'<th scope="col"{_class(cell) if index else ""}>{escape(text)}</th>'
-        for index, (text, cell) in enumerate(zip(heads, first_cells, strict=True))
-    )
-    body = "".join(
-        f'<tr><th scope="row">{escape(str(first))}</th>'
-        + "".join(f"<td{_class(cell)}>{escape(str(cell))}</td>" for cell in rest)
-        + "</tr>"
-        for first, *rest in rows
-    )
-    return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-        "</div>"
-    )
-
-
-def _class(cell: object) -> str:
-    """Words are read from the left and wrapped, figures stand at the right."""
-    text = str(cell)
-    is_figure = not text or text.replace(".", "", 1).isdigit()
-    return "" if is_figure else ' class="words"'
+    return "The source", note, table(("second", "state", "why"), rows, words=("state", "why"))

@@ -30,6 +30,11 @@ class Device:
     """Where the figures are from, with what was worked out from what."""
     measured: bool = False
     """Whether they were measured on the spot, and so are what real layers reach."""
+    kind: str = "gpu"
+    """gpu or cpu: what its engine fuses; see `fusing`."""
+    passes_gb_per_second: Mapping[str, float] = field(default_factory=dict)
+    """Operator -> 10^9 bytes a second that it reaches, where measured; with "/int8" behind it in
+    graphs with INT8 layers. Others: `memory_gb_per_second`."""
 
 
 @dataclass(frozen=True)

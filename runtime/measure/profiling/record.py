@@ -55,6 +55,11 @@ class LayerProfile:
         """Sum of the layers' means."""
         return sum(layer.spread.mean_ms for layer in self.layers)
 
+    @property
+    def added_share(self) -> float:
+        """Share of the layers' time in what the engine added: reorders, copies, casts."""
+        return sum(layer.share for layer in self.layers if not layer.nodes)
+
 
 @dataclass(frozen=True)
 class Depths:
@@ -85,9 +90,12 @@ class ProfileRecord:
     """Captured to written, over the run."""
     depths: tuple[Depths, ...]
     engine_ms: float
-    """Median of the network alone in this run."""
+    """Median of the network in this run: by the device's clock where it has one, else the time
+    that the loop was held by it."""
     end_to_end_ms: float
     """Median from captured to written."""
+    engine_busy: float
+    """Share of the elapsed time in which the loop, or the device, was with the network."""
     layers: LayerProfile | None
     """None where it was not asked for, or nothing can tell."""
     observer: Observer
@@ -100,5 +108,12 @@ class ProfileRecord:
 
     @property
     def efficiency(self) -> float:
-        """Share of a frame's way that is the network: 1 where nothing else takes time."""
+        """How much of the time is the network's: 1 where nothing else takes any.
+
+        Of a stream that may drop frames, the share of a frame's way from captured to written. Where
+        all are kept they wait as long as queues are deep, and what counts is how many come through:
+        the share of the elapsed time.
+        """
+        if self.run["policy"] == "all":
+            return min(1.0, self.engine_busy)
         return self.engine_ms / self.end_to_end_ms if self.end_to_end_ms else 0.0

@@ -69,6 +69,7 @@ def run_cameras(
     seconds: float | None = None,
     on_tick: Callable[[States], None] | None = None,
     on_build: Progress | None = None,
+    on_begin: Callable[[Sequence[CameraRun]], None] = lambda _: None,
     clock: Clock = monotonic_ns,
 ) -> CamerasReport:
     """Restore the streams of all cameras until they end, `stop` is set, or the time is over.
@@ -79,6 +80,7 @@ def run_cameras(
         seconds: how long to go on at most; by default what the config says.
         on_tick: called by this thread ten times a second with the states by name.
         on_build: told how far the build of an engine is.
+        on_begin: given the cameras, in the file's order, before the first one starts.
         clock: stamps frames.
 
     Raises:
@@ -93,6 +95,7 @@ def run_cameras(
             own = models.of(camera)
             turns = places[own[0].backend_name in _ON_CPU]
             runs.append(CameraRun(camera, own, turns, clock=clock))
+        on_begin(runs)
         begun_ns, cpu_begun = clock(), time.process_time()
         limit = config.seconds if seconds is None else seconds
         until_ns = None if limit is None else begun_ns + round(limit * 1e9)

@@ -14,13 +14,14 @@ from crispstream.runtime.frame import Frame, StreamInfo
 from crispstream.runtime.latency import Histogram
 from crispstream.runtime.restorer import Restorer
 from crispstream.runtime.stream.compose import open_input, open_sinks, policy_for, wait_for_source
-from crispstream.runtime.stream.drift import Departure, Drift, DriftWatch, drift_watch
+from crispstream.runtime.stream.drift import Departure, Drift, drift_watch
 from crispstream.runtime.stream.ladder.ladder import Ladder, LadderUse
 from crispstream.runtime.stream.ledger import Ledger, Snapshot
 from crispstream.runtime.stream.loop import run_stream
 from crispstream.runtime.stream.outcome import StreamReport
 from crispstream.runtime.stream.sink import Sink
 from crispstream.runtime.stream.source import Source
+from crispstream.runtime.stream.watched import Watched
 
 from .camera import Camera
 from .keys import in_keys
@@ -83,7 +84,12 @@ class CameraReport:
 
 
 class CameraRun:
-    """A camera's thread; `start` it, `halt` it, `join` it, and then ask for the `report`."""
+    """A camera's thread; `start` it, `halt` it, `join` it, and then ask for the `report`.
+
+    Attributes:
+        camera: what is asked of it.
+        watched: how far it has come, to be read by any thread.
+    """
 
     def __init__(
         self, camera: Camera, models: Sequence[Restorer], turns: Turns, *, clock: Clock
@@ -93,6 +99,7 @@ class CameraRun:
         Both stay the caller's. More than one model makes a ladder.
         """
         self.camera = camera
+        self.watched = Watched(camera.name, models[0])
         self._models = models
         self._turns = turns
         self._clock = clock
@@ -102,10 +109,7 @@ class CameraRun:
         self._source_name = masked(camera.source)
         self._policy = camera.policy
         self._why = ""
-        self._ledger: Ledger | None = None
-        self._shared: SharedRestorer | None = None
         self._ladder: Ladder | None = None
-        self._watch: DriftWatch | None = None
         self._stream: StreamReport | None = None
         self._error: BaseException | None = None
 
@@ -130,14 +134,16 @@ class CameraRun:
 
     def leave_behind(self) -> None:
         """Count it as failed, since it did not end."""
-        self._error = CrispstreamError(
-            "it did not end when it was told to, and was left behind; see what its source or its "
-            "outputs wait for"
+        self._fail(
+            CrispstreamError(
+                "it did not end when it was told to, and was left behind; see what its source or "
+                "its outputs wait for"
+            )
         )
 
     def state(self) -> CameraState:
         """Return how it is now."""
-        ledger, error = self._ledger, self._error
+        ledger, error = self.watched.ledger, self._error
         if ledger is None:
             state, why = ("connecting", self._why) if error is None else ("failed", str(error))
             return CameraState(self.camera.name, state, None, why)
@@ -150,7 +156,7 @@ class CameraRun:
 
     def report(self) -> CameraReport:
         """Return what became of it."""
-        best, stream = self._models[0], self._stream
+        best, stream, seen = self._models[0], self._stream, self.watched
         if stream is not None and self._timed_out:
             stream = replace(stream, stopped=False)
         return CameraReport(
@@ -162,10 +168,10 @@ class CameraRun:
             rung=best.rung,
             policy=self._policy,
             stream=stream,
-            snapshot=None if self._ledger is None else self._ledger.snapshot(),
-            turn_waits={} if self._shared is None else self._shared.waits.summary()["turn"],
+            snapshot=None if seen.ledger is None else seen.ledger.snapshot(),
+            turn_waits={} if seen.turns is None else seen.turns.summary()["turn"],
             ladder=None if self._ladder is None else self._ladder.use(),
-            drift=None if self._watch is None else self._watch.drift(),
+            drift=None if seen.drift is None else seen.drift.drift(),
             error=self._error,
         )
 
@@ -173,28 +179,35 @@ class CameraRun:
         """Keep the error: it is the other cameras' no concern."""
         try:
             self._run()
+            self.watched.outcome = "ended"
         except KeyboardInterrupt:  # how the building of an engine is cancelled
-            self._error = CrispstreamError("it was told to end before its engine was built")
+            self._fail(CrispstreamError("it was told to end before its engine was built"))
         except BaseException as error:  # noqa: BLE001 - told in the report
-            self._error = _in_keys(error)
+            self._fail(_in_keys(error))
             known = isinstance(error, CrispstreamError | OSError)
             _log.error("camera %s: %s", self.camera.name, error, exc_info=not known)
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = error
+        self.watched.outcome = "failed"
 
     def _run(self) -> None:
         camera = self.camera
         with ExitStack() as opened:
             source = wait_for_source(camera.source, self._open_source, self._halted, self._waiting)
             opened.callback(source.close)
+            self.watched.source = source
             self._source_name = source.health.name
             self._policy = policy_for(camera.policy, source.info, camera.budget_ms)
             restorer = self._restorer(source.info)
             opened.callback(restorer.close)
-            shared = self._shared = SharedRestorer(restorer, self._turns, clock=self._clock)
+            shared = SharedRestorer(restorer, self._turns, clock=self._clock)
+            self.watched.turns = shared.waits
             opened.callback(shared.let_go)
             shared.reserve(source.info.width, source.info.height)
             ledger = Ledger(source.health, budget_ms=camera.budget_ms, clock=self._clock)
             sinks = self._open_sinks(source.info, ledger)
-            self._ledger = ledger
+            self.watched.ledger = ledger
             self._stream = run_stream(
                 source,
                 shared,
@@ -241,11 +254,12 @@ class CameraRun:
         """Return what restores this camera's frames alone, with the weights of all."""
         if not self.camera.has_ladder:
             (model,) = self._models
-            self._watch = drift_watch(model.precision, model.input_statistics, self._drifted)
+            self.watched.drift = drift_watch(model.precision, model.input_statistics, self._drifted)
             return model.twin()
         with ExitStack() as opened:
             rungs = [opened.enter_context(model.twin()) for model in self._models]
             ladder = self._ladder = Ladder(rungs, self.camera.budget_ms or 0.0, clock=self._clock)
+            self.watched.ladder = ladder.use
             opened.pop_all()
         if info.live and info.frame_rate is not None:
             ladder.keep_up_with(float(info.frame_rate))
@@ -254,7 +268,7 @@ class CameraRun:
     def _looks_on(self, info: StreamInfo) -> Callable[[Frame], None] | None:
         """Return what looks at each frame: with a ladder its own eye on the pace, else on drift."""
         if self._ladder is None:
-            return self._watch
+            return self.watched.drift
         return self._ladder.watch if info.live else None
 
     def _drifted(self, departures: Sequence[Departure]) -> None:

@@ -20,6 +20,7 @@ from crispstream.calib.quantise.graph import GraphView
 from crispstream.calib.quantise.ranges import hash_of_pixels, ranges_as_json
 from crispstream.core.bundle import CERTIFICATE, Bundle, write_bundle
 from crispstream.core.errors import BundleError, EngineError, UsageError
+from crispstream.core.layers import LAYERS
 from tests.helpers.bundles import write_tiny_bundle
 from tests.helpers.graphs import edge_like
 from tests.helpers.pictures import soft_picture
@@ -87,7 +88,8 @@ def test_the_copy_holds_all_files_and_the_certificate(bundle, pairs, tmp_path):
     full = write_bundle(tmp_path / "full", replace(bundle, files={}), payload)
     copy = write_verified(full, verified(full, pairs), tmp_path / "copy")
     assert Bundle.load(copy.path) == copy
-    assert set(copy.files) == {"check/a.png", "CARD.md", CERTIFICATE}
+    assert set(copy.files) == {"check/a.png", "CARD.md", CERTIFICATE, LAYERS}
+    assert all(copy.layers_of(graph).layers for graph in copy.graphs)  # which the older one lacks
     for name in ("check/a.png", "CARD.md"):
         assert copy.file_bytes(name) == payload[name]
     assert copy.graphs == full.graphs

@@ -13,6 +13,8 @@ from .fake_plan import ITEM_TYPES, Tensor
 from .surface import Surfaced
 
 _NETWORK_MS = 1.0
+LAYER_MS = 0.25
+"""What each layer takes, for a profiler."""
 
 
 class Native(Surfaced):
@@ -43,6 +45,7 @@ class IExecutionContext(Native):
     """Runs an engine; its scratch memory holds one frame, so two at once would mix."""
 
     _kind = "execution context"
+    profiler: Any = None
 
     def __init__(self, engine: Any, config: Any) -> None:
         self._engine = engine
@@ -157,11 +160,18 @@ class IExecutionContext(Native):
                 self._gpu.bytes_at(addresses[tensor], sizes[tensor])[:] = out.reshape(-1)
             self._scratch = {}
             self._gpu.network_ran()
+            self._report()
 
         stream = self._gpu.streams[stream_handle]
         touched: tuple[Memory, ...] = tuple(memories.values())
         for run, ms in ((read, _NETWORK_MS), (write, 0.0)):
             self._gpu.put(stream, Operation("network", run, ms, touched, context=self))
+
+    def _report(self) -> None:
+        profiler = self._own("profiler")
+        for layer in self._engine._plan.layers if profiler is not None else ():
+            name = layer if isinstance(layer, str) else layer["Name"]
+            profiler._own("report_layer_time")(name, LAYER_MS)
 
     def _capture_by_itself(self) -> None:
         """TensorRT-RTX captures anew when anything that a graph holds has changed."""

@@ -48,6 +48,8 @@ class FakePlan:
     graph: str = ""
     """ONNX, as base64."""
     has_host_code: bool = False
+    layers: tuple[Any, ...] = ()
+    """As the inspector tells of them: dictionaries, or names alone."""
 
     def to_bytes(self) -> bytes:
         return _MAGIC + json.dumps(asdict(self)).encode()
@@ -64,6 +66,7 @@ class FakePlan:
         told = json.loads(content.removeprefix(_MAGIC))
         told["tensors"] = tuple(Tensor(**tensor) for tensor in told["tensors"])
         told["profiles"] = tuple(told["profiles"])
+        told["layers"] = tuple(told["layers"])
         return FakePlan(**told)
 
     def compute(self, inputs: Arrays) -> Arrays:

@@ -1,5 +1,6 @@
 """The running half of the fake TensorRT: engines that compute on a `FakeGpu`."""
 
+import json
 from typing import Any
 
 from .fake_context import IExecutionContext, Native
@@ -11,6 +12,7 @@ ENUMS = {
     "ILogger.Severity": {"INTERNAL_ERROR": 0, "ERROR": 1, "WARNING": 2, "INFO": 3, "VERBOSE": 4},
     "DataType": {"FLOAT": 0, "HALF": 1, "INT8": 2, "INT32": 3, "UINT8": 5},
     "TensorIOMode": {"NONE": 0, "INPUT": 1, "OUTPUT": 2},
+    "LayerInformationFormat": {"ONELINE": 0, "JSON": 1},
     "CudaGraphStrategy": {"DISABLED": 0, "WHOLE_GRAPH_CAPTURE": 1},
     "EngineValidity": {"VALID": 0, "SUBOPTIMAL": 1, "INVALID": 2},
     "DynamicShapesKernelSpecializationStrategy": {"LAZY": 0, "EAGER": 1, "NONE": 2},
@@ -43,6 +45,27 @@ class ILogger(Surfaced):
 
     def log(self, severity: Any, message: str) -> None:
         raise NotImplementedError
+
+
+class IProfiler(Surfaced):
+    """Base of profilers; a context calls it for every layer of every frame."""
+
+    def report_layer_time(self, layer_name: str, ms: float) -> None:
+        raise NotImplementedError
+
+
+class EngineInspector(Surfaced):
+    """Tells of an engine's layers what the plan says."""
+
+    execution_context: Any = None
+
+    def __init__(self, plan: FakePlan) -> None:
+        self._plan = plan
+
+    def get_engine_information(self, layer_format: Any) -> str:
+        assert layer_format == self._enums["LayerInformationFormat"]._all["JSON"]
+        bindings = [tensor.name for tensor in self._plan.tensors]
+        return json.dumps({"Layers": self._plan.layers, "Bindings": bindings})
 
 
 class IHostMemory(Surfaced):
@@ -152,6 +175,10 @@ class ICudaEngine(Native):
         made: IRuntimeConfig = self._classes["IRuntimeConfig"]()
         return made
 
+    def create_engine_inspector(self) -> "EngineInspector":
+        made: EngineInspector = self._classes["EngineInspector"](self._plan)
+        return made
+
     def create_execution_context(self, config: Any = None) -> "IExecutionContext | None":
         with self._gpu.entered("create_execution_context"):
             try:
@@ -199,6 +226,8 @@ class IRuntimeConfig(Surfaced):
 
 CLASSES = {
     "ILogger": ILogger,
+    "IProfiler": IProfiler,
+    "EngineInspector": EngineInspector,
     "IHostMemory": IHostMemory,
     "Runtime": Runtime,
     "ICudaEngine": ICudaEngine,

@@ -70,6 +70,43 @@ def test_auto_never_takes_what_is_not_certified(
     assert choose.choose_graph(bundle, "auto", backend, allowed).precision == "fp32"
 
 
+@pytest.mark.parametrize(
+    ("backend", "certified", "expected"),
+    [
+        ("tensorrt", ALL, "int8"),
+        ("tensorrt-rtx", ALL, "int8"),
+        ("tensorrt", ("fp16",), "fp16"),  # faster, and not certified
+        ("onnxruntime-cuda", ALL, "fp32"),
+    ],
+)
+def test_auto_takes_certified_int8_that_a_bench_has_shown_to_be_faster(
+    tmp_path: Path, backend: str, certified: tuple[str, ...], expected: str
+) -> None:
+    bundle = write_tiny_bundle(tmp_path / "b", four_graphs(), certified=certified)
+    faster = [bundle.graph("int8").sha256]
+    assert choose.choose_graph(bundle, "auto", backend, faster=faster).precision == expected
+    assert choose.choose_graph(bundle, "fp32", backend, faster=faster).precision == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("precision", "backend", "expected"),
+    [
+        ("auto", "onnxruntime", False),
+        ("fp16", "tensorrt", False),
+        ("int8", "onnxruntime", False),
+        ("int8-cpu", "tensorrt", True),
+        ("int8-cpu", "onnxruntime-cuda", True),
+    ],
+)
+def test_what_a_bundle_lacks_for_a_backend(
+    tmp_path: Path, precision: str, backend: str, expected: bool
+) -> None:
+    bundle = write_tiny_bundle(tmp_path / "b", four_graphs())
+    assert choose.lacks(bundle, precision, backend) is expected
+    small = write_tiny_bundle(tmp_path / "small")
+    assert choose.lacks(small, precision, backend) is (precision != "auto")
+
+
 @pytest.mark.parametrize("speed", [None, 1.0, 0.7, "fast", float("nan")])
 def test_auto_takes_int8_on_the_cpu_only_where_it_was_faster(tmp_path: Path, speed: object) -> None:
     judged = {"int8-cpu": {"speed_over_fp32": speed}}

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 
 from crispstream.core.bundle import StateTensor
-from crispstream.core.errors import EngineError
+from crispstream.core.errors import EngineError, UsageError
 from crispstream.core.pixels import Bytes
 from crispstream.runtime.engine.device.driver import Driver
 from crispstream.runtime.engine.device.graphs import Graphs, load_graphs
@@ -22,6 +22,7 @@ from .context import Contexts
 from .engine import LoadedEngine, Plan, Shelf
 from .pipeline import Pipeline
 from .slots import STAGES
+from .watching import Report
 
 __all__ = ["Plan", "TensorRTBackend"]
 
@@ -165,6 +166,23 @@ class TensorRTBackend:
             EngineError: if the frame could not be started or not be finished.
         """
         self._worker.call(self._finishes[slot])
+
+    def watch_layers(self, report: Report) -> str:
+        """Have the layers of every frame timed from now on, which slows them.
+
+        `report` is called in this backend's own thread; for one frame after the other if each is
+        waited for before the next is submitted. Returned is what the library tells of its layers,
+        as JSON; see `watching.layers_json`.
+
+        Raises:
+            UsageError: if frames run as CUDA graphs, in which nothing is timed.
+            EngineError: if `allocate` was not called.
+        """
+        if self._cuda_graph:
+            raise UsageError("layers in CUDA graphs are not timed; open it with cuda_graph=False")
+        if self._pipeline is None:
+            raise EngineError("no engine is loaded whose layers could be timed; allocate first")
+        return self._worker.call(partial(self._pipeline.watch_layers, self._trt, report))
 
     def reset(self) -> None:
         """Set recurrent state to zero, for the frames that are submitted from now on."""

@@ -5,6 +5,7 @@ Some are documented to give one and raise RuntimeError in the bindings of 10.x i
 """
 
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 from crispstream.core.bundle import StateTensor
@@ -14,6 +15,7 @@ from crispstream.core.tensors import FRAME, RESTORED, STATE_IN, state_shape
 from crispstream.runtime.engine.native import Heard, listening
 
 from .engine import LoadedEngine, sizes_text
+from .watching import Report, profiler_of
 
 Addresses = tuple[tuple[str, int], ...]
 """Name of a tensor -> where it lies on the GPU."""
@@ -32,6 +34,7 @@ class EngineContext:
         self._states = tuple(states)
         self._native: Any = engine.create_context()
         self._bound: Addresses = ()
+        self._profiler: Any = None
 
     def state_bytes(self, state: StateTensor, width: int, height: int) -> int:
         """Return the bytes of one of the two buffers of a state."""
@@ -118,9 +121,19 @@ class EngineContext:
             said,
         )
 
+    def watch_layers(self, trt: ModuleType, report: Report) -> str:
+        """Have every layer timed from now on; return what the library tells of the layers.
+
+        `enqueue` then returns only when the frame is done, for so the library reads its clocks.
+        """
+        self._profiler = profiler_of(trt, report)
+        self._native.profiler = self._profiler
+        return self._engine.layers_json(trt, self._native)
+
     def close(self) -> None:
         """Free the context and its scratch memory; nothing of it may be running."""
         self._native = None
+        self._profiler = None
 
 
 class Contexts:

@@ -19,6 +19,7 @@ from crispstream.runtime.engine.native import listening, logger_of
 from .deserialise import RefusedEngineError as RefusedEngineError
 from .deserialise import deserialised
 from .kernels import KernelCache
+from .watching import layers_json
 
 _BYTES = "UINT8"
 _STATE_TYPES = ("FLOAT", "HALF")
@@ -107,6 +108,10 @@ class LoadedEngine:
                 said,
             )
         return context
+
+    def layers_json(self, trt: ModuleType, context: Any) -> str:  # noqa: ANN401
+        """Return what the library tells of the layers; see `watching.layers_json`."""
+        return layers_json(trt, self._engine, context)
 
     def _scratch_needed(self) -> str:
         for name in ("device_memory_size_v2", "device_memory_size"):

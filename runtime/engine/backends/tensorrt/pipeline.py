@@ -16,6 +16,7 @@ Shape letters: H height, W width. Everything here runs in the thread that has th
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
+from types import ModuleType
 
 from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import EngineError
@@ -27,6 +28,7 @@ from .context import Contexts
 from .graphs import SlotGraphs
 from .slots import Slot, make_slots, owned
 from .states import StateBuffers
+from .watching import Report
 
 _logger = logging.getLogger("crispstream.engine")
 
@@ -188,6 +190,10 @@ class Pipeline:
         spans[-1].end.synchronise()
         for span in spans:
             self._latencies.record(span.stage, span.duration_ns())
+
+    def watch_layers(self, trt: ModuleType, report: Report) -> str:
+        """Have the layers of every frame timed; see `EngineContext.watch_layers`."""
+        return [context.watch_layers(trt, report) for context in self._contexts][-1]
 
     def reset(self) -> None:
         """Let the next frame start from a recurrent state of zero."""
