@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from crispstream.core.errors import SinkError
+from .written import written
 
 if TYPE_CHECKING:
     from crispstream.runtime.measure.bench.record import BenchRecord
@@ -74,14 +74,3 @@ def tell(record: "BenchRecord", report: Path | None, html: Path | None, *, json:
         typer.echo(json_text.dumps(as_json(record)))
     else:
         print_bench(record, Console())
-
-
-@contextmanager
-def written(path: Path) -> Iterator[None]:
-    """Name the file that was asked for where it cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise SinkError(
-            f"'{path}' cannot be written ({error.strerror}); name another file"
-        ) from error

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .bench_output import bench_bar, tell, written
+from .bench_output import bench_bar, tell
 from .bench_subjects import Means, Opened, Wanted, opened_variants, pairs_of
 from .build_progress import BuildWatch
 from .run_output import SIGNALLED
 from .run_signals import Caught, signals_caught
 from .warn import say
+from .written import written
 
 if TYPE_CHECKING:
     from crispstream.runtime.measure.bench.record import BenchRecord, Settings

@@ -11,6 +11,7 @@ from crispstream.core.errors import CrispstreamError, UsageError
 
 from .run_checks import check_files
 from .warn import say
+from .written import written
 
 if TYPE_CHECKING:
     from crispstream.runtime.measure.comparing.record import Comparison
@@ -67,8 +68,6 @@ def _check_page(html: Path | None, *records: Path) -> None:
 
 def _write(comparison: "Comparison", html: Path) -> None:
     from crispstream.runtime.measure.pages.compare import write_html
-
-    from .bench_output import written
 
     with written(html):
         write_html(comparison, html)

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crispstream.core.errors import SinkError, UsageError
+from crispstream.core.errors import UsageError
 
 from .build_options import BundleName
 from .run_checks import check_files
 from .run_options import size_or_none
+from .written import written
 
 if TYPE_CHECKING:
     from crispstream.core.bundle import Bundle
@@ -114,14 +115,9 @@ def _write(record: "PlanRecord", report: Path | None, html: Path | None) -> None
     from crispstream.runtime.measure.records import write_record
 
     for path, write in ((report, write_record), (html, write_html)):
-        if path is None:
-            continue
-        try:
-            write(record, path)
-        except OSError as error:
-            raise SinkError(
-                f"the plan '{path}' cannot be written ({error.strerror}); name another file"
-            ) from error
+        if path is not None:
+            with written(path):
+                write(record, path)
 
 
 def _print(record: "PlanRecord", *, json: bool) -> None:

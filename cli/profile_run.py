@@ -1,19 +1,18 @@
 """One stream of `crispstream profile`: watched to its end, its layers timed, all of it written."""
 
 import json as json_text
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from crispstream.core.errors import CrispstreamError, SinkError, SourceError
+from crispstream.core.errors import CrispstreamError, SourceError
 from crispstream.core.uris import masked
 
 from .run_one import Ready, Request, made_ready, streamed
 from .run_output import SIGNALLED, stopped_line
 from .warn import say
+from .written import written
 
 if TYPE_CHECKING:
     from crispstream.core.pixels import Bytes
@@ -52,7 +51,7 @@ def run_profile(
     if trace is not None:
         from crispstream.runtime.measure.profiling.trace import write_trace
 
-        with _written(trace):
+        with written(trace):
             write_trace(found.profiler, trace, found.record.layers)
     if export_profile is not None:
         _export(found.record, export_profile)
@@ -152,7 +151,7 @@ def _export(record: "ProfileRecord", path: Path) -> None:
     if record.layers is None:
         why = next((note for note in record.notes if note.startswith("No layers")), "")
         raise CrispstreamError(f"there are no layers to write to '{path}'. {why}")
-    with _written(path):
+    with written(path):
         path.write_text(json_text.dumps(layer_records(record.layers), indent=1) + "\n")
 
 
@@ -160,24 +159,13 @@ def _write(record: "ProfileRecord", request: Request) -> None:
     if request.report is not None:
         from crispstream.runtime.measure.records import write_record
 
-        with _written(request.report):
+        with written(request.report):
             write_record(record, request.report)
     if request.html is not None:
         from crispstream.runtime.measure.pages.profile import write_html
 
-        with _written(request.html):
+        with written(request.html):
             write_html(record, request.html)
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[None]:
-    """Name the file that was asked for where it cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise SinkError(
-            f"'{path}' cannot be written ({error.strerror}); name another file"
-        ) from error
 
 
 def _print(found: Found, *, json: bool) -> None:

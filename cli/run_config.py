@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from crispstream.core.errors import CrispstreamError, SinkError
+from crispstream.core.errors import CrispstreamError
 from crispstream.core.files import write_json_atomically
 from crispstream.core.uris import masked
 
@@ -24,6 +24,7 @@ from .run_metrics import served_cameras
 from .run_output import SIGNALLED, finished
 from .run_signals import signals_caught
 from .warn import say
+from .written import written
 
 if TYPE_CHECKING:
     from crispstream.runtime.stream.cameras.camera import CamerasConfig
@@ -198,12 +199,8 @@ def _run(camera: "CameraReport") -> dict[str, Any] | None:
 
 
 def _write(content: dict[str, Any], path: Path) -> None:
-    try:
+    with written(path):
         write_json_atomically(path, content)
-    except OSError as error:
-        raise SinkError(
-            f"the report '{path}' cannot be written ({error.strerror}); name another file"
-        ) from error
 
 
 def _print(figures: "CamerasReport", content: dict[str, Any], *, json: bool) -> None:

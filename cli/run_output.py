@@ -13,6 +13,7 @@ from crispstream.core.errors import SinkError
 from crispstream.core.uris import masked
 
 from .warn import counted, say
+from .written import written
 
 if TYPE_CHECKING:
     from crispstream.runtime.measure.report import RunReport
@@ -74,12 +75,8 @@ def _write_reports(summary: "RunReport", report: Path | None, html: Path | None)
     for path, write in ((report, write_json), (html, write_html)):
         if path is None:
             continue
-        try:
+        with written(path):
             write(summary, path)
-        except OSError as error:
-            raise SinkError(
-                f"the report '{path}' cannot be written ({error.strerror}); name another file"
-            ) from error
 
 
 def _print(summary: "RunReport", why: str, *, json: bool) -> None:

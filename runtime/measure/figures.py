@@ -1,7 +1,8 @@
 """Durations as every record of this folder holds them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 Buckets = tuple[tuple[float, int], ...]
 """(upper edge in ms, count), shortest first; only buckets that are not empty."""
@@ -99,4 +100,16 @@ class Observer:
     """Figures behind it; names end in their unit."""
 
 
-Series = Sequence[float]
+def finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return JSON content in which numbers that JSON does not know are None.
+
+    >>> finite({"psnr_db": [float("inf"), 40.0]})
+    {'psnr_db': [None, 40.0]}
+    """
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not -float("inf") < value < float("inf"):
+        return None
+    return value

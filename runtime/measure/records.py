@@ -17,7 +17,7 @@ from crispstream.core.files import write_atomically
 
 from . import report
 from .bench.record import BenchRecord
-from .figures import PERCENTILES
+from .figures import PERCENTILES, finite
 from .from_json import MisfitError, from_json, shown
 from .host import Host
 from .plan.record import PlanRecord
@@ -72,7 +72,7 @@ MADE_BY = {
 def as_json(record: Record) -> dict[str, Any]:
     """Return a record as JSON content; numbers that JSON does not know are None."""
     head = {"kind": record.kind, "schema": record.schema}
-    content: dict[str, Any] = _finite(head | asdict(record))
+    content: dict[str, Any] = finite(head | asdict(record))
     return content
 
 
@@ -215,13 +215,3 @@ def _lack_of_bench(record: BenchRecord) -> str:
             if not (measured.spread.count and measured.rounds_ms):
                 return f"'{variant.name}' has no frames in {scope}"
     return ""
-
-
-def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not -float("inf") < value < float("inf"):
-        return None
-    return value

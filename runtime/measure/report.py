@@ -19,7 +19,7 @@ from crispstream.core.uris import masked
 from crispstream.runtime.latency import Latencies
 from crispstream.runtime.stream.outcome import StreamReport
 
-from .figures import Buckets
+from .figures import Buckets, finite
 from .host import Host, host_facts
 
 if TYPE_CHECKING:
@@ -131,8 +131,8 @@ class RunReport:
             worst = self.drift.worst
             content["drift"]["outside_share"] = self.drift.outside_share
             content["drift"]["worst"] = None if worst is None else worst.figure
-        finite: dict[str, Any] = _finite(content)
-        return finite
+        known: dict[str, Any] = finite(content)
+        return known
 
     def to_json(self) -> str:
         """Return the record as indented JSON text."""
@@ -214,13 +214,3 @@ def write_json(report: RunReport, path: Path) -> None:
         OSError: if the file cannot be written.
     """
     write_atomically(path, report.to_json().encode())
-
-
-def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not -float("inf") < value < float("inf"):
-        return None
-    return value
