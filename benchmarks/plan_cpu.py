@@ -19,7 +19,8 @@ from crispstream.calib.quantise.graph import GraphView
 from crispstream.calib.quantise.methods import Range
 from crispstream.calib.quantise.placement import default_plan
 from crispstream.calib.quantise.ranges import Ranges
-from crispstream.core.bundle import Bundle, Graph, write_bundle
+from crispstream.core.bundle import Bundle, Graph
+from crispstream.core.bundle_writing import write_bundle
 from crispstream.core.graph_layers import layers_file
 from crispstream.core.layers import LAYERS
 from crispstream.core.pixels import SCALE

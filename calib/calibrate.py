@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from crispstream.core.bundle import CERTIFICATE, Bundle, Graph, check_free, write_bundle
+from crispstream.core.bundle import CERTIFICATE, Bundle, Graph
+from crispstream.core.bundle_writing import check_free, write_bundle
 from crispstream.core.errors import BundleError, UsageError
 from crispstream.core.files import sha256_of
 from crispstream.core.int8 import FLAVOURS

@@ -49,7 +49,7 @@ def verify(
     from crispstream.calib.certify.pairs import read_pairs
     from crispstream.calib.certify.verify import payload_of, subject_of, write_verified
     from crispstream.calib.certify.verify import verify as judge
-    from crispstream.core.bundle import check_free
+    from crispstream.core.bundle_writing import check_free
     from crispstream.runtime.engine.models import find_model
 
     from .calibrate import progress_bar

@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 from torch import nn
 
-from crispstream.core.bundle import CERTIFICATE, SCHEMA, Bundle, Graph, check_free, write_bundle
+from crispstream.core.bundle import CERTIFICATE, SCHEMA, Bundle, Graph
+from crispstream.core.bundle_writing import check_free, write_bundle
 from crispstream.core.errors import ExportError, UsageError
 from crispstream.core.files import sha256_of
 from crispstream.core.graph_layers import layers_file

@@ -14,15 +14,8 @@ import onnx
 
 from crispstream.calib.quantise.graph import GraphView
 from crispstream.calib.quantise.ranges import RANGES_FILE, Ranges, hash_of_pixels, parsed_ranges
-from crispstream.core.bundle import (
-    CERTIFICATE,
-    FP32_SHA256,
-    SCHEMA,
-    VERIFICATION,
-    Bundle,
-    Graph,
-    write_bundle,
-)
+from crispstream.core.bundle import CERTIFICATE, FP32_SHA256, SCHEMA, VERIFICATION, Bundle, Graph
+from crispstream.core.bundle_writing import write_bundle
 from crispstream.core.errors import BundleError, UsageError
 from crispstream.core.files import sha256_of
 from crispstream.core.graph_layers import layers_file
@@ -133,7 +126,7 @@ def certificate_of(verification: Verification, graphs: Sequence[Graph]) -> bytes
 def write_verified(
     bundle: Bundle, verification: Verification, out: Path, *, overwrite: bool = False
 ) -> Bundle:
-    """Write a copy of a bundle with this certificate, and with layers.json if it had none.
+    """Write a copy of a bundle with this certificate, and with its layers read again.
 
     Raises as `core.bundle.write_bundle`.
     """

@@ -10,7 +10,8 @@ import typer
 from typer.testing import CliRunner
 
 from crispstream.cli.inspect import inspect
-from crispstream.core.bundle import CERTIFICATE, Bundle, write_bundle
+from crispstream.core.bundle import CERTIFICATE, Bundle
+from crispstream.core.bundle_writing import write_bundle
 from crispstream.core.errors import BundleError, EngineError, UsageError
 from crispstream.core.files import sha256_of
 from crispstream.runtime.engine.building.options import BuildOptions

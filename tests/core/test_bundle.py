@@ -12,8 +12,8 @@ from crispstream.core.bundle import (
     Bundle,
     Graph,
     StateTensor,
-    write_bundle,
 )
+from crispstream.core.bundle_writing import write_bundle
 from crispstream.core.errors import BundleError, UsageError
 
 PLAN = Bundle(

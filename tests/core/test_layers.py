@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from crispstream.core.bundle import Bundle, write_bundle
+from crispstream.core.bundle import Bundle
+from crispstream.core.bundle_writing import write_bundle
 from crispstream.core.errors import BundleError
 from crispstream.core.layers import (
     LAYERS,

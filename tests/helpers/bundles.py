@@ -12,8 +12,8 @@ from crispstream.core.bundle import (
     Bundle,
     Graph,
     StateTensor,
-    write_bundle,
 )
+from crispstream.core.bundle_writing import write_bundle
 from crispstream.core.files import sha256_of
 
 from .graphs import OPSET, nearest_x4, small_net, with_the_frame_before

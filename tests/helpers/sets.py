@@ -14,7 +14,8 @@ from crispstream.calib.quantise.methods import Range
 from crispstream.calib.quantise.placement import layers_of
 from crispstream.calib.quantise.ranges import Ranges, measure, ranges_from
 from crispstream.core.bicubic import downscale_x4
-from crispstream.core.bundle import Bundle, write_bundle
+from crispstream.core.bundle import Bundle
+from crispstream.core.bundle_writing import write_bundle
 from crispstream.core.figures import FrameMeter
 from crispstream.core.files import sha256_of
 

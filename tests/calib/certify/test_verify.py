@@ -18,7 +18,8 @@ from crispstream.calib.certify.verify import (
 )
 from crispstream.calib.quantise.graph import GraphView
 from crispstream.calib.quantise.ranges import hash_of_pixels, ranges_as_json
-from crispstream.core.bundle import CERTIFICATE, Bundle, write_bundle
+from crispstream.core.bundle import CERTIFICATE, Bundle
+from crispstream.core.bundle_writing import write_bundle
 from crispstream.core.errors import BundleError, EngineError, UsageError
 from crispstream.core.layers import LAYERS
 from tests.helpers.bundles import write_tiny_bundle

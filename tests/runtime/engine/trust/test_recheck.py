@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crispstream.core.bundle import Bundle, write_bundle
+from crispstream.core.bundle import Bundle
+from crispstream.core.bundle_writing import write_bundle
 from crispstream.core.errors import BundleError
 from crispstream.core.pixels import Bytes
 from crispstream.core.sizes import SizeRange
