@@ -48,7 +48,8 @@ class Limit:
     def met(self) -> bool:
         """Whether the claim holds."""
         below = self.at_most is None or self.value <= self.at_most
-        return below and (self.at_least is None or self.value >= self.at_least)
+        # A NumPy number's answer is one of NumPy's, which JSON does not know.
+        return bool(below and (self.at_least is None or self.value >= self.at_least))
 
     @property
     def bound(self) -> dict[str, float]:

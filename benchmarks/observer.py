@@ -26,7 +26,7 @@ from crispstream.runtime.stream.loop import StreamReport, run_stream
 from crispstream.runtime.stream.sinks.null import NullSink
 
 MODEL = "edge-s"
-ROUNDS = 24
+ROUNDS = 50
 FRAMES = 60
 WAYS = ("plain", "profiled", "traced")
 MOST = 1.01

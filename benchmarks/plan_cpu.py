@@ -1,7 +1,9 @@
 """`crispstream plan --device cpu` against the clock: predicted over measured time of a frame.
 
-Each round measures the probe as the command does, then every graph of the edge family at every
-size, one frame at a time on all cores. edge-m has no shipped bundle: an untrained one is exported.
+Each round takes the networks of the edge family in turns: the probe is measured as the command
+does, then every graph at every size, one frame at a time on all cores. A machine that is busier
+during one than during the other shows in the range. edge-m has no shipped bundle: an untrained one
+is exported.
 """
 
 import statistics
@@ -51,10 +53,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         family = [find_model("edge-n"), find_model("edge-s"), untrained(edge_m(), Path(folder))]
         for _ in range(chosen.rounds):
-            begun = time.perf_counter()
-            device = measured_cpu()
-            probe_seconds.append(time.perf_counter() - begun)
             for bundle in family:
+                begun = time.perf_counter()
+                device = measured_cpu()
+                probe_seconds.append(time.perf_counter() - begun)
                 for precision in PRECISIONS:
                     layers = bundle.layers_of(bundle.graph(precision))
                     for size in SIZES:

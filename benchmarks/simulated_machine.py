@@ -31,12 +31,12 @@ def durations(rng: np.random.Generator, runs: int, frames: int) -> Floats:
     neighbours = np.where(changes % 2 == 0, 1.0, _NEIGHBOUR)
     jitter = np.exp(_JITTER * rng.standard_normal(shape))
     spikes = np.where(rng.random(shape) < _SPIKES, 1 + rng.pareto(_TAIL, shape), 1.0)
-    return drift * neighbours * np.exp(_wandering(rng, shape)) * jitter * spikes
+    return drift * neighbours * np.exp(wandering(rng, shape, _WANDERING)) * jitter * spikes
 
 
-def _wandering(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
-    """Return a series in which each value follows the one before (autoregressive, order 1)."""
-    values = _WANDERING * rng.standard_normal(shape)
+def wandering(rng: np.random.Generator, shape: tuple[int, int], deviation: float) -> Floats:
+    """Return series [R,frames] in which values follow each other (autoregressive, order 1)."""
+    values = deviation * rng.standard_normal(shape)
     for frame in range(1, shape[1]):
         fresh = np.sqrt(1 - _FOLLOWS**2) * values[:, frame]
         values[:, frame] = _FOLLOWS * values[:, frame - 1] + fresh

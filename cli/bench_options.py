@@ -181,8 +181,10 @@ def percentiles(text: str) -> list[float]:
     """Return the percentiles of a list.
 
     Raises:
-        UsageError: if one is no number above 0 and below 100.
+        UsageError: if one is no number above 0 and below 100, or has too many digits.
     """
+    from crispstream.runtime.measure.gather import percentile_key
+
     found = []
     for word in listed("--percentile", text) if text else ():
         try:
@@ -193,6 +195,7 @@ def percentiles(text: str) -> list[float]:
             raise UsageError(
                 f"--percentile '{word}' is not above 0 and below 100; give for instance 75,99.5"
             )
+        percentile_key(number)
         found.append(number)
     return found
 

@@ -58,7 +58,7 @@ def run_the_bench(request: Request) -> None:
         keeper = _keeper_of(opened[0]) if request.export_times is not None else None
         record = _timed(request, opened, keeper, caught)
         kept = list(_speeds_kept(opened, record))
-    if all(variant.scopes for variant in record.variants):
+    if _has_a_round(record, request.scopes):
         tell(record, request.report, request.html, json=request.json)
         for note in kept:
             say(f"note: {note}")
@@ -84,12 +84,12 @@ def _timed(
     telemetry = Telemetry(gpu=any(each.restorer.backend_name not in _NO_GPU for each in opened))
     begun = False
 
-    def read(seconds: float) -> "Reading | None":
+    def read(seconds: float, over: bool) -> "Reading | None":
         nonlocal begun
         if keeper is not None and not begun:
             keeper.clear()  # what came before the first round was the warm-up
         begun = True
-        return telemetry(seconds)
+        return telemetry(seconds, over)
 
     with bench_bar(shown=not request.json) as step:
         record = run_bench(
@@ -104,6 +104,15 @@ def _timed(
         )
     disturbed = notes_on(record.readings, usable_cores())
     return replace(record, notes=(*request.notes, *record.notes, *disturbed))
+
+
+def _has_a_round(record: "BenchRecord", scopes: Sequence[str]) -> bool:
+    """Return whether each variant had one whole round of each scope: less makes no report."""
+    return all(
+        scope in variant.scopes and variant.scopes[scope].rounds_ms
+        for variant in record.variants
+        for scope in scopes
+    )
 
 
 def _keeper_of(opened: Opened) -> "FrameKeeper":

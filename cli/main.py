@@ -34,6 +34,8 @@ from .verify import verify
 from .warn import show_log
 
 INTERRUPTED = 130  # 128 + SIGINT, what shells expect
+UNREAD = 141
+"""128 + SIGPIPE: who read the output, as `| head`, left before its end."""
 
 # Order of the help page: what people need first comes first.
 COMMANDS: tuple[tuple[Callable[..., object], str], ...] = (
@@ -142,6 +144,9 @@ def _told_code(arguments: Sequence[str] | None) -> int:
     try:
         app(args=arguments, prog_name="crispstream")
     except SystemExit as done:
+        # What rich and typer make of a pipe that nobody reads: an exit with 1, as after an error.
+        if isinstance(done.__context__, BrokenPipeError):
+            return UNREAD
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     except (CrispstreamError, OSError, MemoryError, ImportError) as error:
         if _was_interrupted(error):
@@ -162,7 +167,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words after `crispstream`; those of the process when None.
 
     Returns:
-        The exit code: 0 fine, 1 failed, 2 bad usage, 130 interrupted.
+        The exit code: 0 fine, 1 failed, 2 bad usage, 130 interrupted, 141 when who read the
+        output left before its end.
 
     Raises:
         CrispstreamError: only with CRISPSTREAM_DEBUG=1, so that Python shows the traceback.
@@ -171,7 +177,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = _exit_code(arguments)
     try:
         sys.stdout.flush()
-    except OSError:
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            code = code or UNREAD
         # The reader (`| head`) or the terminal has left; Python flushes again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if arguments is None and _left_behind():

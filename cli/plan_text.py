@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 MOST_LAYERS = 12
 """Rows of the table of layers; the others are one more."""
 
+_LETTERS = {False: (20, 16), True: (18, 10)}
+"""Whether there is a profile -> of a name and of operators, so that figures of 999.999 ms fit."""
+
 _BOUNDS = {"memory": "memory", "compute": "arithmetic", "launch": "starting kernels"}
 
 
 def print_plan(record: "PlanRecord", console: "Console") -> None:
     """Print the summary, the layers that take most, what is sustained, and the sources."""
+    from crispstream.runtime.measure.from_json import printable
 
     def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False)
+        console.print(printable(line), highlight=False, markup=False)
 
     for line in summary_lines(record):
         say(line)
@@ -86,17 +90,20 @@ def _profile_lines(record: "PlanRecord") -> Iterator[str]:
 def layer_table(record: "PlanRecord") -> "Table":
     """Return the steps that take most, or with a profile lose most, and the sum of the others."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=_layers_title(record), title_justify="left")
     table.add_column("step", no_wrap=True)
     table.add_column("computes", no_wrap=True)
     for heading in _headings(record):
         table.add_column(heading, justify="right", no_wrap=True)
+    most, most_words = _LETTERS[bool(record.profile)]
     ranked = sorted(record.layers, key=lambda layer: _weight(record, layer), reverse=True)
     first, rest = ranked[:MOST_LAYERS], ranked[MOST_LAYERS:]
     for layer in first:
         what = f"{_short(layer.op)} {layer.precision}".removesuffix(" other")
-        table.add_row(_cut(layer.name, 20), _cut(what, 16), *_cells(record, [layer]))
+        names = (Text(_cut(layer.name, most)), Text(_cut(what, most_words)))
+        table.add_row(*names, *_cells(record, [layer]))
     if rest:
         table.add_section()
         table.add_row(f"{len(rest)} others", "", *_cells(record, rest))
@@ -109,12 +116,17 @@ def _short(operators: str) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    """Return a text of at most so many characters, so that no figure beside it is cut.
+    """Return a text as a terminal can print it, of at most so many characters.
+
+    So no figure beside it is cut.
 
     >>> _cut("/sharpen/sharpen.0/Conv", 12)
     '/sharpen/sh~'
     """
-    return text if len(text) <= most else f"{text[: most - 1]}~"
+    from crispstream.runtime.measure.from_json import printable
+
+    shown = " ".join(printable(text).split())
+    return shown if len(shown) <= most else f"{shown[: most - 1]}~"
 
 
 def _layers_title(record: "PlanRecord") -> str:
@@ -126,29 +138,36 @@ def _weight(record: "PlanRecord", layer: "PlannedLayer") -> float:
 
 
 def _headings(record: "PlanRecord") -> tuple[str, ...]:
-    time = "takes" if record.device.measured else "roof"
+    if record.profile and record.device.measured:
+        return ("estimate", "took", "lost", "measured /\nestimate")
     if record.profile:
-        return (time, "took", "lost", "reached")
-    return ("GMAC", "MB", time, "bound")
+        return ("roof", "took", "lost", "reached")
+    return ("GMAC", "MB", "takes" if record.device.measured else "roof", "bound")
 
 
 def _cells(record: "PlanRecord", layers: "Sequence[PlannedLayer]") -> tuple[str, ...]:
     roof = f"{sum(layer.roof_ms for layer in layers):.3f}"
     if record.profile:
-        return (roof, *_profile_cells(layers))
+        return (roof, *_profile_cells(layers, record.device.measured))
     macs, moved = sum(layer.macs for layer in layers), sum(layer.bytes for layer in layers)
     bounds = {layer.bound for layer in layers}
     bound = bounds.pop() if len(bounds) == 1 else ""
     return f"{macs / 1e9:.2f}", f"{moved / 1e6:.1f}", roof, bound
 
 
-def _profile_cells(layers: "Sequence[PlannedLayer]") -> tuple[str, str, str]:
+def _profile_cells(layers: "Sequence[PlannedLayer]", estimated: bool) -> tuple[str, str, str]:
+    """Return what layers took, what they lost, and how that compares with the plan.
+
+    A layer that is faster than planned loses nothing, and makes up for no other.
+    """
     timed = [layer for layer in layers if layer.measured_ms is not None]
     took_ms = sum(layer.measured_ms or 0.0 for layer in timed)
     if not took_ms:
         return "-", "-", "-"
     roof_ms = sum(layer.roof_ms for layer in timed)
-    return f"{took_ms:.3f}", f"{took_ms - roof_ms:.3f}", _percent(roof_ms / took_ms)
+    lost_ms = sum(max(0.0, layer.lost_ms or 0.0) for layer in timed)
+    share = took_ms / roof_ms if estimated else roof_ms / took_ms
+    return f"{took_ms:.3f}", f"{lost_ms:.3f}", _percent(share)
 
 
 def _percent(share: float) -> str:
@@ -165,6 +184,7 @@ def _sustained_title(record: "PlanRecord") -> str:
 def sustained_table(rows: "Sequence[Sustained]") -> "Table":
     """Return a row for each graph and a column for each size."""
     from rich.table import Table
+    from rich.text import Text
 
     sizes: dict[Size, None] = dict.fromkeys(row.size for row in rows)
     table = Table()
@@ -174,7 +194,7 @@ def sustained_table(rows: "Sequence[Sustained]") -> "Table":
     for model, precision in dict.fromkeys((row.model, row.precision) for row in rows):
         cells = {row.size: row for row in rows if (row.model, row.precision) == (model, precision)}
         table.add_row(
-            f"{model} {precision}",
+            Text(_cut(f"{model} {precision}", 20)),
             *(_rates(cells[size]) if size in cells else "" for size in sizes),
         )
     return table

@@ -1,5 +1,7 @@
 """`crispstream profile`: where the time of a real stream goes, stage by stage, layer by layer."""
 
+from pathlib import Path
+
 from crispstream.core.errors import UsageError
 
 from . import profile_options as own
@@ -19,7 +21,7 @@ def profile(
     threads: ask.Threads = None,
     allow_uncertified: ask.AllowUncertified = False,
     policy: ask.Policy = "auto",
-    budget_ms: ask.BudgetMs = None,
+    budget_ms: own.BudgetMs = None,
     limit: ask.Limit = None,
     seconds: ask.Seconds = None,
     input_size: ask.InputSize = None,
@@ -31,6 +33,8 @@ def profile(
     no_layers: own.NoLayers = False,
     trace: own.Trace = None,
     export_profile: own.ExportProfile = None,
+    export_layer_info: own.ExportLayerInfo = None,
+    roof: own.Roof = None,
     report: ask.Report = None,
     html: ask.Html = None,
     json: ask.Json = False,
@@ -44,17 +48,18 @@ def profile(
     from crispstream.runtime.stream.sink import SinkOptions
     from crispstream.runtime.stream.source import SourceOptions
 
+    from .profile_files import Files
     from .profile_run import run_profile
     from .run_device import use_device
     from .run_one import Request
 
     use_device(device)
-    files = {
-        "--report": report, "--html": html, "--trace": trace, "--export-profile": export_profile,
-    }  # fmt: skip
-    check_files(files, source, sink)
-    if no_layers and export_profile is not None:
-        raise UsageError("--export-profile writes the layers; leave out --no-layers, or that")
+    files = Files(report, html, trace, export_profile, export_layer_info)
+    check_files(files.by_option(), source, sink)
+    if no_layers and files.need_layers:
+        raise UsageError("what is to be exported are the layers; leave out --no-layers")
+    if roof is not None:
+        _check_roof(roof, html, no_layers=no_layers)
     request = Request(
         source=source,
         sinks=(sink,),
@@ -83,4 +88,14 @@ def profile(
         html=html,
         json=json,
     )
-    run_profile(request, layers=not no_layers, trace=trace, export_profile=export_profile)
+    run_profile(request, files, layers=not no_layers, roof=roof)
+
+
+def _check_roof(roof: str, html: Path | None, *, no_layers: bool) -> None:
+    """Refuse a roof that no page would show, and a device that nobody knows."""
+    from crispstream.runtime.measure.plan.devices import find_device
+
+    if html is None or no_layers:
+        raise UsageError("--roof is a part of the page, beside its layers; give --html FILE")
+    if roof != "cpu":  # which is measured, and so only once it is wanted
+        find_device(roof)

@@ -46,6 +46,29 @@ ExportProfile = Annotated[
     ),
 ]
 ExportLayerInfo = Annotated[
-    Path | None, typer.Option("--export-layer-info", "--exportLayerInfo", hidden=True)
+    Path | None,
+    typer.Option(
+        "--export-layer-info",
+        "--exportLayerInfo",
+        help="Write what the layers are as trtexec's --exportLayerInfo does.",
+        rich_help_panel=_REPORTS,
+    ),
 ]
-SeparateProfileRun = Annotated[bool, typer.Option("--separateProfileRun", hidden=True)]
+Roof = Annotated[
+    str | None,
+    typer.Option(
+        "--roof",
+        help="With --html: show the layers against what this device could do at best; a name or "
+        "TOML of crispstream plan, such as orin-nano or cpu.",
+        rich_help_panel=_REPORTS,
+    ),
+]
+BudgetMs = Annotated[
+    float | None,
+    typer.Option(
+        "--budget-ms",
+        help="Milliseconds from capture to restored: counts late frames, and the policy deadline "
+        "skips them. No smaller model steps in: a profile is of one.",
+        rich_help_panel="Time and loss",
+    ),
+]

@@ -1,7 +1,6 @@
-"""One stream of `crispstream profile`: watched to its end, its layers timed, all of it written."""
+"""One stream of `crispstream profile`: watched to its end, and then its layers timed."""
 
-import json as json_text
-from pathlib import Path
+import signal
 from typing import TYPE_CHECKING, NamedTuple
 
 import typer
@@ -9,18 +8,20 @@ import typer
 from crispstream.core.errors import CrispstreamError, SourceError
 from crispstream.core.uris import masked
 
+from .profile_files import Files, as_line, write_files
 from .run_one import Ready, Request, made_ready, streamed
-from .run_output import SIGNALLED, stopped_line
-from .warn import say
-from .written import written
+from .run_output import SIGNALLED
+from .warn import counted, say
 
 if TYPE_CHECKING:
     from crispstream.core.pixels import Bytes
     from crispstream.core.sizes import Size
+    from crispstream.runtime.latency import Histogram
     from crispstream.runtime.measure.profiling.record import LayerProfile, ProfileRecord
     from crispstream.runtime.measure.profiling.watching import Profiler
 
 _LAYER_ROUNDS = 100
+_LAYER_SECONDS = 10.0
 
 
 class Found(NamedTuple):
@@ -32,35 +33,40 @@ class Found(NamedTuple):
     signal_number: int
 
 
-def run_profile(
-    request: Request, *, layers: bool, trace: Path | None, export_profile: Path | None
-) -> None:
+def run_profile(request: Request, files: Files, *, layers: bool, roof: str | None) -> None:
     """Profile a stream; the exit code says what became of it.
 
     Args:
-        request: the stream, and where the record and its page are to go.
+        request: the stream.
+        files: what is to be written.
         layers: time the network layer by layer afterwards.
-        trace: write a trace to this file.
-        export_profile: write the layers as trtexec does.
+        roof: the device whose roof the page shows the layers against; None for none.
 
     Raises:
         CrispstreamError: what went wrong.
         typer.Exit: with 128 and the number of a signal.
     """
-    found = _found(request, layers=layers, keeps_trace=trace is not None)
-    if trace is not None:
-        from crispstream.runtime.measure.profiling.trace import write_trace
-
-        with written(trace):
-            write_trace(found.profiler, trace, found.record.layers)
-    if export_profile is not None:
-        _export(found.record, export_profile)
-    _write(found.record, request)
+    found = _found(request, layers=layers, keeps_trace=files.trace is not None)
     if found.signal_number:
-        say(stopped_line(found.signal_number, request.sinks))
-    _print(found, json=request.json)
+        frames = counted(found.record.run["frames"], "frame")
+        name = signal.Signals(found.signal_number).name
+        say(f"stopped by {name} after {frames}; the figures are of these")
+    if request.json:
+        typer.echo(as_line(found.record))
+    else:
+        _print(found)
+    write_files(files, found.record, found.profiler, request.model, roof)
     if found.signal_number:
         raise typer.Exit(SIGNALLED + found.signal_number)
+
+
+def _print(found: Found) -> None:
+    from rich.console import Console
+
+    from crispstream.runtime.measure.profiling.summary import print_profile
+
+    typer.echo(found.why)
+    print_profile(found.record, Console())
 
 
 def _found(request: Request, *, layers: bool, keeps_trace: bool) -> Found:
@@ -84,14 +90,13 @@ def _found(request: Request, *, layers: bool, keeps_trace: bool) -> Found:
                 f"'{masked(request.source)}' gave no frame that was restored, so there is nothing "
                 "to profile; see that it has frames: crispstream run SOURCE null://"
             )
-        wanted = layers and not ready.caught.signal_number
-        timed, notes = _layers(ready, kept.frames) if wanted else (None, ())
+        timed, notes = _layers(ready, kept.frames) if layers else (None, ())
         record = profile_record(
             run,
             profiler,
             graph_sha256=best.graph_sha256,
             size=size,
-            device_ms=_device_ms(ready),
+            device=_device_times(ready),
             layers=timed,
             keeps_trace=keeps_trace,
             side_by_side=ready.running.in_flight if best.device_latencies is None else 1,
@@ -100,28 +105,32 @@ def _found(request: Request, *, layers: bool, keeps_trace: bool) -> Found:
     return Found(record, profiler, best.why, ready.caught.signal_number)
 
 
-def _device_ms(ready: Ready) -> float | None:
-    """Return the median of the network by the device's own clock; None where there is none."""
+def _device_times(ready: Ready) -> "Histogram | None":
+    """Return the times of the network by the device's own clock; None where there is none."""
     told = ready.running.best.device_latencies
     if told is None:
         return None
-    counts = {stage: told[stage].count for stage in ("infer", "whole")}
-    stage = max(counts, key=lambda name: counts[name])
-    return told[stage].percentile_ms(50) if counts[stage] else None
+    times = max((told[stage] for stage in ("infer", "whole")), key=lambda each: each.count)
+    return times if times.count else None
 
 
 def _layers(ready: Ready, frames: "list[Bytes]") -> "tuple[LayerProfile | None, tuple[str, ...]]":
     """Return the times of the layers, or None and a note why there are none."""
     from crispstream.runtime.engine.models import find_model
     from crispstream.runtime.measure.profiling.layers import profile_layers, why_not
+    from crispstream.runtime.measure.profiling.turns import Limits
 
-    best = ready.running.best
+    best, caught = ready.running.best, ready.caught
     reason = why_not(best.backend_name)
+    if caught.signal_number:
+        reason = "the stream was stopped by a signal; give --seconds for an end of its own"
     if reason:
         return None, (f"No layers: {reason}.",)
     bundle = find_model(ready.request.model)
     width, height = bundle.frame_size or _tile(ready)
     graph = next(each for each in bundle.graphs if each.sha256 == best.graph_sha256)
+    if not ready.request.json:
+        say(f"timing the layers of {bundle.name}, for at most {_LAYER_SECONDS:g} s")
     try:
         return profile_layers(
             bundle,
@@ -132,6 +141,7 @@ def _layers(ready: Ready, frames: "list[Bytes]") -> "tuple[LayerProfile | None, 
             height=height,
             frames=frames,
             rounds=_LAYER_ROUNDS,
+            limits=Limits(caught.stop, _LAYER_SECONDS),
         ), ()
     except CrispstreamError as error:  # the stream was profiled; that much is there
         return None, (f"No layers: {error}.",)
@@ -143,39 +153,3 @@ def _tile(ready: Ready) -> "Size":
     assert padded is not None  # frames were restored
     tile = ready.request.tile
     return padded if tile is None else (min(tile[0], padded[0]), min(tile[1], padded[1]))
-
-
-def _export(record: "ProfileRecord", path: Path) -> None:
-    from crispstream.runtime.measure.profiling.trtexec import layer_records
-
-    if record.layers is None:
-        why = next((note for note in record.notes if note.startswith("No layers")), "")
-        raise CrispstreamError(f"there are no layers to write to '{path}'. {why}")
-    with written(path):
-        path.write_text(json_text.dumps(layer_records(record.layers), indent=1) + "\n")
-
-
-def _write(record: "ProfileRecord", request: Request) -> None:
-    if request.report is not None:
-        from crispstream.runtime.measure.records import write_record
-
-        with written(request.report):
-            write_record(record, request.report)
-    if request.html is not None:
-        from crispstream.runtime.measure.pages.profile import write_html
-
-        with written(request.html):
-            write_html(record, request.html)
-
-
-def _print(found: Found, *, json: bool) -> None:
-    from rich.console import Console
-
-    from crispstream.runtime.measure.profiling.summary import print_profile
-    from crispstream.runtime.measure.records import as_json
-
-    if json:
-        typer.echo(json_text.dumps(as_json(found.record)))
-        return
-    typer.echo(found.why)
-    print_profile(found.record, Console())

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,7 +21,7 @@ from .run_checks import check_positive, check_reports
 from .run_config_text import end_lines, end_table, failures, live_table
 from .run_device import on_device
 from .run_metrics import served_cameras
-from .run_output import SIGNALLED, finished
+from .run_output import SIGNALLED, finished, nobody_may_read
 from .run_signals import signals_caught
 from .warn import say
 from .written import written
@@ -88,11 +88,16 @@ def run_config(
     content = as_json(figures, path)
     if report is not None:
         _write(content, report)
-    with suppress(OSError):  # after SIGHUP there may be nobody to read it
+    # After SIGHUP there may be nobody to read it.
+    with nobody_may_read() if caught.signal_number else nullcontext():
         if caught.signal_number:
             name = signal.Signals(caught.signal_number).name
             say(f"stopped by {name}; {finished(failed=figures.failed)}")
-        _print(figures, content, json=json)
+        try:
+            _print(figures, content, json=json)
+        finally:  # also where nobody reads the figures
+            for sentence in failures(figures):
+                say(f"error: {sentence}")
     if caught.signal_number:
         raise typer.Exit(SIGNALLED + caught.signal_number)
     if figures.failed:
@@ -213,8 +218,6 @@ def _print(figures: "CamerasReport", content: dict[str, Any], *, json: bool) -> 
         console.print(end_table(figures))
         for line in end_lines(figures):
             console.print(line, highlight=False, markup=False)
-    for sentence in failures(figures):
-        say(f"error: {sentence}")
 
 
 def _books(books: "Snapshot") -> dict[str, Any]:

@@ -47,7 +47,21 @@ def _shortened(text: str) -> "Text":
 
 def _figures(books: "Snapshot") -> tuple[str, str, str]:
     rate, p95_ms = f"{books.frames_per_second:.1f}", f"{books.p95_ms:.0f}"
-    return rate, p95_ms, str(sum(books.dropped.values()))
+    lost = _lost(books, "all")  # what waited at the end is told at the end
+    return rate, p95_ms, str(sum(lost.values()))
+
+
+def _lost(books: "Snapshot", policy: str) -> dict[str, int]:
+    """Return what was lost, by cause.
+
+    Where the policy is `all`, frames that were read ahead of the end that was asked for are not
+    missing.
+    """
+    return {
+        cause: count
+        for cause, count in books.dropped.items()
+        if count and (cause, policy) != ("stop", "all")
+    }
 
 
 def end_table(report: "CamerasReport") -> "Table":
@@ -90,7 +104,7 @@ def _totals(camera: "CameraReport", *, with_budget: bool) -> Iterator[str]:
     yield f"{books.p95_ms:.1f}"
     if with_budget:
         yield "" if books.budget_ms is None else str(books.late)
-    yield str(sum(books.dropped.values()))
+    yield str(sum(_lost(books, camera.policy).values()))
 
 
 def end_lines(report: "CamerasReport") -> Iterator[str]:
@@ -102,8 +116,8 @@ def end_lines(report: "CamerasReport") -> Iterator[str]:
 
 def _told(camera: "CameraReport") -> Iterator[str]:
     books = camera.snapshot
-    if books is not None and any(books.dropped.values()):
-        causes = ", ".join(f"{cause} {count}" for cause, count in books.dropped.items() if count)
+    if books is not None and (lost := _lost(books, camera.policy)):
+        causes = ", ".join(f"{cause} {count}" for cause, count in lost.items())
         were = "was" if books.captured == 1 else "were"
         yield f"dropped by cause: {causes}; {counted(books.captured, 'frame')} {were} captured"
     if books is not None and books.reconnects:

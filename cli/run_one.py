@@ -19,7 +19,7 @@ from .run_device import on_device
 from .run_metrics import served_stream
 from .run_output import SIGNALLED, finish, stopped_line
 from .run_progress import shown_progress
-from .run_restorer import Running, each_of, open_running
+from .run_restorer import Running, open_running
 from .run_signals import Caught, signals_caught
 from .warn import watch_for_drift
 
@@ -159,13 +159,14 @@ def streamed(
         watched: shown to whoever looks on; gets its parts.
     """
     from crispstream.runtime.latency import Latencies
+    from crispstream.runtime.stream.drift import each_of
     from crispstream.runtime.stream.ledger import Ledger
     from crispstream.runtime.stream.loop import run_stream
 
     request, source, running, caught = ready
     ledger = Ledger(source.health, budget_ms=request.budget_ms)
     on_ledger(ledger)
-    drift = watch_for_drift(running.best)
+    drift = watch_for_drift(running.restorers)
     if watched is not None:
         watched.model, watched.source, watched.drift = running.best, source, drift
         watched.ladder, watched.ledger = running.use, ledger

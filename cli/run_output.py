@@ -3,7 +3,7 @@
 import json as json_text
 import signal
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,17 +35,24 @@ def finish(request: "Request", summary: "RunReport", why: str, signal_number: in
     _write_reports(summary, request.report, request.html)
     failed = [sink.error for sink in summary.stream.sinks if sink.error]
     # After SIGHUP there may be nobody to read it.
-    with suppress(OSError) if signal_number else nullcontext():
+    with nobody_may_read() if signal_number else nullcontext():
         if signal_number:
             said = stopped_line(signal_number, request.sinks, summary.stream)
             typer.echo(said, err=True)
-        _print(summary, why, json=request.json)
-    for error in failed:
-        say(f"error: {error}")
+        try:
+            _print(summary, why, json=request.json)
+        finally:  # also where nobody reads the figures
+            for error in failed:
+                say(f"error: {error}")
     if signal_number:
         raise typer.Exit(SIGNALLED + signal_number)
     if failed:
         raise typer.Exit(SinkError.exit_code)
+
+
+def nobody_may_read() -> AbstractContextManager[None]:
+    """Let output go where nobody reads it any more; rich makes a broken pipe an exit."""
+    return suppress(OSError, SystemExit)
 
 
 def stopped_line(

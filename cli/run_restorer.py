@@ -8,14 +8,13 @@ from .warn import warn_uncertified
 if TYPE_CHECKING:
     from crispstream.core.pixels import Bytes
     from crispstream.runtime.engine.building.monitor import Progress
-    from crispstream.runtime.frame import Frame, StreamInfo
+    from crispstream.runtime.frame import StreamInfo
     from crispstream.runtime.restorer import Restorer
+    from crispstream.runtime.stream.drift import Watch
     from crispstream.runtime.stream.ladder.ladder import Ladder
     from crispstream.runtime.stream.ladder.use import LadderUse
 
     from .run_one import Request
-
-    Watch = Callable[[Frame], None]
 
 # Frames that may be with the sinks while the restorer goes on: rides out an encoder's slow frame.
 _FRAMES_WITH_SINK = 2
@@ -28,6 +27,7 @@ class Running:
 
     Attributes:
         restorer: one model, or a ladder.
+        restorers: that model, or the rungs of the ladder, best first.
         best: the model, or the first rung of the ladder.
         in_flight: frames to keep inside of it.
         policy: as asked for; what it comes to, once `make_ready` has seen the stream.
@@ -44,12 +44,12 @@ class Running:
     ) -> None:
         """Take ownership of the restorer."""
         self.restorer = restorer
+        self.restorers = restorers
         self.best = restorers[0]
         self.in_flight = in_flight
         self.policy = request.policy
         self.is_cut: Callable[[Bytes], bool] | None = None
         self._ladder = ladder
-        self._restorers = restorers
         self._budget_ms = request.budget_ms
         self._live = False
 
@@ -64,7 +64,7 @@ class Running:
 
         self._live = info.live
         self.policy = policy_for(self.policy, info, self._budget_ms)
-        for restorer in self._restorers:
+        for restorer in self.restorers:
             if restorer.uncertified:
                 warn_uncertified(restorer.name, restorer.precision)
         if self._ladder is not None and info.live and info.frame_rate is not None:
@@ -80,6 +80,8 @@ class Running:
 
     def looks_on(self, drift: "Watch | None") -> "Watch | None":
         """Return what looks at each frame: the watch on drift, and a ladder's eye on the pace."""
+        from crispstream.runtime.stream.drift import each_of
+
         if self._ladder is None or not self._live:
             return drift
         return each_of(drift, self._ladder.watch)
@@ -91,18 +93,6 @@ class Running:
     def close(self) -> None:
         """Close the restorer."""
         self.restorer.close()
-
-
-def each_of(first: "Watch | None", second: "Watch | None") -> "Watch | None":
-    """Return what looks at each frame for both; None where neither wants to."""
-    if first is None or second is None:
-        return first or second
-
-    def both(frame: "Frame") -> None:
-        first(frame)
-        second(frame)
-
-    return both
 
 
 def open_running(request: "Request", *, on_build: "Progress") -> Running:

@@ -38,23 +38,23 @@ def show_log() -> None:
             log.addHandler(_ToStandardError())
 
 
-def watch_for_drift(restorer: "Restorer") -> "DriftWatch | None":
-    """Return the drift watch of what runs, which warns once; None where there is none."""
-    from crispstream.runtime.stream.drift import drift_watch
+def watch_for_drift(restorers: "Sequence[Restorer]") -> "DriftWatch | None":
+    """Return the drift watch of what runs, best first, which warns once; None where it has none."""
+    from crispstream.runtime.stream.drift import watch_of
 
-    def warn(departures: "Sequence[Departure]") -> None:
+    def warn(rung: str, departures: "Sequence[Departure]") -> None:
         figures = "; ".join(
             f"{left.figure} {left.value:.3g}, calibrated {left.calibrated_low:.3g} to "
             f"{left.calibrated_high:.3g}"
             for left in departures
         )
         _warn(
-            f"the stream has left what {restorer.name} was calibrated for: {figures}. Its "
+            f"the stream has left what {rung} was calibrated for: {figures}. Its "
             "certificate says nothing of such frames; collect frames of this camera and calibrate "
             "again: crispstream data collect SOURCE -o set/"
         )
 
-    return drift_watch(restorer.precision, restorer.input_statistics, warn)
+    return watch_of(restorers, warn)
 
 
 def counted(number: int, noun: str) -> str:

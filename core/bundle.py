@@ -241,8 +241,7 @@ def _parse(content: Any, path: Path) -> Bundle:  # noqa: ANN401  (whatever the f
         raise BundleError(f"'{path / CONTRACT}' has no schema number; it is not a bundle contract")
     if schema > SCHEMA:
         raise BundleError(
-            f"bundle '{path}' has schema {schema}, this kit reads up to {SCHEMA}; "
-            "update it: pip install -U crispstream"
+            f"bundle '{path}' has schema {schema}, this kit reads up to {SCHEMA}; update the kit"
         )
     try:
         return _bundle({k: v for k, v in content.items() if k != "schema"}, path)

@@ -112,7 +112,7 @@ def parse_layers(data: bytes) -> dict[str, GraphLayers]:
         if content["schema"] > SCHEMA:
             raise BundleError(
                 f"{LAYERS} has schema {content['schema']}, this kit reads up to {SCHEMA}; "
-                "update it: pip install -U crispstream"
+                "update the kit"
             )
         graphs = content["graphs"].items()
         return {key: GraphLayers(key, tuple(map(_layer, rows))) for key, rows in graphs}

@@ -161,13 +161,17 @@ class Latencies:
         """Add one duration in nanoseconds to a stage; KeyError for an unknown one."""
         self._histograms[stage].record(duration_ns)
 
-    def span(self, stage: str, *stamps_ns: int, serial: int = -1) -> None:
+    def span(
+        self, stage: str, begin_ns: int, end_ns: int, /, *more_ns: int, serial: int = -1
+    ) -> None:
         """Add the time between pairs of stamps: begin, end, begin, end ... in nanoseconds.
 
         What keeps more than durations wants to know when, and of which frame: its `serial`, -1
         where that is not known.
         """
-        self._histograms[stage].record(sum(stamps_ns[1::2]) - sum(stamps_ns[::2]))
+        del serial
+        more = sum(more_ns[1::2]) - sum(more_ns[::2]) if more_ns else 0
+        self._histograms[stage].record(end_ns - begin_ns + more)
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Return stage -> {count, mean_ms, p50_ms, p95_ms, p99_ms, max_ms}, in order."""

@@ -36,6 +36,28 @@ def from_json(kind: type[_T], content: object, where: str = "") -> _T:
     return made
 
 
+def printable(content: Any) -> Any:  # noqa: ANN401 - JSON content
+    r"""Return JSON content with characters that no terminal prints, such as ESC, written out.
+
+    A record may be from anywhere, and its names end up in terminals and on pages.
+
+    >>> printable({"a": ["\x1b[31m", 1, "two\nlines"]})
+    {'a': ['\\x1b[31m', 1, 'two\nlines']}
+    """
+    if isinstance(content, str):
+        return content if content.isprintable() else "".join(map(_escaped, content))
+    if isinstance(content, list):
+        return [printable(item) for item in content]
+    if isinstance(content, dict):
+        return {printable(key): printable(item) for key, item in content.items()}
+    return content
+
+
+def _escaped(character: str) -> str:
+    keeps = character.isprintable() or character == "\n"
+    return character if keeps else repr(character)[1:-1]
+
+
 def shown(value: object) -> str:
     """Return a value as messages show it, cut where it is long.
 

@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Sequence
 
 from crispstream.core.clock import Clock, monotonic_ns
+from crispstream.core.errors import UsageError
 from crispstream.runtime.latency import Histogram
 
 from .figures import PERCENTILES, Moment, Spread
@@ -18,6 +19,25 @@ MOST_MOMENTS = 120
 _FIRST_MOMENT_NS = 100_000_000
 _NS_PER_MS = 1e6
 _NS_PER_SECOND = 1e9
+
+
+def percentile_key(q: float) -> str:
+    """Return what a percentile is called in a `Spread`.
+
+    >>> percentile_key(50.0), percentile_key(99.9)
+    ('50', '99.9')
+
+    Raises:
+        UsageError: if it lies outside 0..100, or has more than six digits: the key of 99.9999999
+            would be that of 100.
+    """
+    key = f"{q:g}"
+    if not 0 <= q <= 100 or float(key) != q:
+        raise UsageError(
+            f"the percentile {q!r} is not one of 0 to 100 with six digits at most; give for "
+            "instance 99.99"
+        )
+    return key
 
 
 class Gather:
@@ -44,11 +64,14 @@ class Gather:
             percentiles: what `spread` tells, each from 0 to 100.
             clock: tells when a duration ended, where `record` is not told.
             begun_ns: when the run began, on that clock; by default now.
+
+        Raises:
+            UsageError: for a percentile that `percentile_key` refuses.
         """
-        self._percentiles = tuple(percentiles)
+        self._percentiles = {percentile_key(q): q for q in percentiles}
         self._clock = clock
         self._histogram = Histogram()
-        self._timeline = _Timeline(clock() if begun_ns is None else begun_ns)
+        self._timeline = Timeline(clock() if begun_ns is None else begun_ns)
         self._min_ns = self._before_ns = self._jumps_ns = 0
 
     def record(self, duration_ns: int, at_ns: int | None = None) -> None:
@@ -68,6 +91,11 @@ class Gather:
         self._before_ns = duration_ns
 
     @property
+    def histogram(self) -> Histogram:
+        """The durations' histogram; whoever else adds to it is missing in jitter and moments."""
+        return self._histogram
+
+    @property
     def count(self) -> int:
         """How many durations were recorded."""
         return self._histogram.count
@@ -80,7 +108,9 @@ class Gather:
             mean_ms=histogram.mean_ms,
             min_ms=self._min_ns / _NS_PER_MS,
             max_ms=histogram.max_ms,
-            percentiles_ms={f"{q:g}": histogram.percentile_ms(q) for q in self._percentiles},
+            percentiles_ms={
+                key: histogram.percentile_ms(q) for key, q in self._percentiles.items()
+            },
             jitter_ms=self._jumps_ns / max(1, histogram.count - 1) / _NS_PER_MS,
             buckets=tuple(histogram.buckets()),
         )
@@ -94,10 +124,11 @@ class Gather:
         return self._timeline.moments()
 
 
-class _Timeline:
+class Timeline:
     """A fixed number of bins; arrays, since their numbers take no more room as they grow."""
 
     def __init__(self, begun_ns: int) -> None:
+        """Begin the time line at a stamp."""
         self._begun_ns = begun_ns
         self._bin_ns = _FIRST_MOMENT_NS
         nothing = (0,) * MOST_MOMENTS
@@ -107,6 +138,7 @@ class _Timeline:
         self._maxs_ns = array("q", nothing)
 
     def record(self, duration_ns: int, at_ns: int) -> None:
+        """Add a duration to the bin of the stamp at which it ended."""
         number = max(0, at_ns - self._begun_ns) // self._bin_ns
         while number >= MOST_MOMENTS:
             self._merge()
@@ -133,6 +165,7 @@ class _Timeline:
         self._bin_ns *= 2
 
     def moments(self) -> tuple[Moment, ...]:
+        """Return the bins in which something ended; see `Gather.moments`."""
         columns = zip(self._counts, self._totals_ns, self._mins_ns, self._maxs_ns, strict=True)
         seconds = self._bin_ns / _NS_PER_SECOND
         return tuple(

@@ -1,16 +1,31 @@
-"""What a number was measured on: processor, system, versions of what did the work."""
+"""What a number was measured on: processor, GPU, system, versions of what did the work."""
 
 import platform
-from collections.abc import Iterable
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from crispstream.core.machine import usable_cores
+from crispstream.runtime.engine.device.gpu import Gpu, find_gpu
 
 _ABSENT = "not installed"
-_ONNXRUNTIME = ("onnxruntime", "onnxruntime-gpu")
-"""Two distributions bring the same module."""
+_ALWAYS = {
+    "crispstream": ("crispstream",),
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "av": ("av",),
+    "numpy": ("numpy",),
+}
+"""Package -> the distributions that bring it."""
+_ON_GPUS = {
+    "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-cu11"),
+    "tensorrt_rtx": ("tensorrt-rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12"),
+    "pycuda": ("pycuda",),
+    "cuda-bindings": ("cuda-bindings",),
+}
+"""Likewise; they are told where they are installed. NVIDIA has a distribution of TensorRT for each
+version of CUDA."""
 
 
 @dataclass(frozen=True)
@@ -26,23 +41,39 @@ class Host:
     python: str
     """Version of the interpreter."""
     packages: dict[str, str]
-    """Package -> version, for those that touch a frame."""
+    """Package -> version, for those that touch a frame; those for GPUs where they are installed."""
+    gpu: str = ""
+    """Name of the first GPU, as its driver tells it; "" without one, or without pycuda."""
+    driver: str = ""
+    """Version of its driver: "580.65.06"; "CUDA 12.6" where only that is known; else ""."""
 
 
 def host_facts() -> Host:
-    """Ask this machine."""
+    """Ask this machine; what it does not tell is left empty."""
+    gpu = _gpu()
     return Host(
         processor=_processor(),
         cores=usable_cores(),
         system=f"{platform.system()} {_kernel()} {platform.machine()}",
         python=platform.python_version(),
-        packages={
-            "crispstream": _version(("crispstream",)),
-            "onnxruntime": _version(_ONNXRUNTIME),
-            "av": _version(("av",)),
-            "numpy": _version(("numpy",)),
-        },
+        packages=_packages(),
+        gpu="" if gpu is None else gpu.name,
+        driver="" if gpu is None else gpu.driver,
     )
+
+
+def _gpu() -> Gpu | None:
+    try:
+        found = find_gpu()
+    except Exception:  # noqa: BLE001 (a record is written at the end of a run, whatever is broken)
+        return None
+    return found if isinstance(found, Gpu) else None
+
+
+def _packages() -> dict[str, str]:
+    told = {name: _version(name, having) or _ABSENT for name, having in _ALWAYS.items()}
+    on_gpus = {name: _version(name, having) for name, having in _ON_GPUS.items()}
+    return told | {name: version for name, version in on_gpus.items() if version}
 
 
 def _kernel() -> str:
@@ -50,16 +81,17 @@ def _kernel() -> str:
     return platform.release().partition("-")[0]
 
 
-def _version(distributions: Iterable[str]) -> str:
-    found = filter(None, map(_distribution, distributions))
-    return next((distribution.version for distribution in found), _ABSENT)
+def _version(module: str, distributions: Sequence[str]) -> str:
+    """Return what was installed; else what the module itself says, if it is loaded; else ""."""
+    installed = next(filter(None, map(_installed, distributions)), "")
+    return installed or str(getattr(sys.modules.get(module), "__version__", ""))
 
 
-def _distribution(name: str) -> metadata.Distribution | None:
+def _installed(distribution: str) -> str:
     try:
-        return metadata.distribution(name)
+        return metadata.version(distribution)
     except metadata.PackageNotFoundError:
-        return None
+        return ""
 
 
 def _processor() -> str:

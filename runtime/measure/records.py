@@ -8,7 +8,7 @@ docs/reports.md lists the keys and says what a schema number promises.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +18,7 @@ from crispstream.core.files import write_atomically
 from . import report
 from .bench.record import BenchRecord
 from .figures import PERCENTILES, finite
-from .from_json import MisfitError, from_json, shown
+from .from_json import MisfitError, from_json, printable, shown
 from .host import Host
 from .plan.record import PlanRecord
 from .profiling.record import ProfileRecord
@@ -57,6 +57,13 @@ class RunRecord:
 
 AnyRecord = Record | RunRecord
 
+_DEFAULTS = {
+    each.name: each.default
+    for each in fields(RunRecord)
+    if each.init and each.default is not MISSING
+}
+"""Key of a run's report that an older kit did not write -> what it stands for."""
+
 _KINDS: dict[str, type[AnyRecord]] = {
     kind.kind: kind for kind in (BenchRecord, ProfileRecord, PlanRecord, RunRecord)
 }
@@ -87,7 +94,7 @@ def write_record(record: Record, path: Path) -> None:
 
 
 def read_record(path: Path) -> AnyRecord:
-    """Read a record of any kind.
+    r"""Read a record of any kind. What no terminal prints is written out: ESC as \x1b.
 
     Raises:
         UsageError: if the file cannot be read, is no record, is one of another schema, lacks a
@@ -97,8 +104,7 @@ def read_record(path: Path) -> AnyRecord:
     kind = _kind(content, path)
     _check_schema(content.get("schema"), kind.schema, path)
     try:
-        record = from_json(kind, content)
-        _check_inside(record, content)
+        record = _checked(from_json(kind, content), content)
     except MisfitError as error:
         raise UsageError(
             f"'{path}' is no whole {kind.kind} record: {error}; {_make_again(kind.kind)}"
@@ -107,15 +113,25 @@ def read_record(path: Path) -> AnyRecord:
     return record
 
 
-def _check_inside(record: AnyRecord, content: Mapping[str, Any]) -> None:
-    """Raise MisfitError for what types do not tell: keys that readers look up, a range."""
+def _checked(record: AnyRecord, content: Mapping[str, Any]) -> AnyRecord:
+    """Return a record, with the defaults of the run inside of a profile.
+
+    Raises:
+        MisfitError: for what types do not tell: keys that readers look up, a range.
+    """
     if isinstance(record, BenchRecord) and not 0 < record.settings.confidence < 1:
         raise MisfitError(
             f"'settings.confidence' is {record.settings.confidence:g}; expected a number between 0 "
             "and 1"
         )
+    _check_lookups(record, content)
     if isinstance(record, ProfileRecord):
         from_json(RunRecord, record.run, "run")
+        return replace(record, run=_DEFAULTS | dict(record.run))
+    return record
+
+
+def _check_lookups(record: AnyRecord, content: Mapping[str, Any]) -> None:
     for stage, row in record.stages.items() if isinstance(record, RunRecord) else ():
         if "p50_ms" not in row:
             raise MisfitError(f"the key 'stages.{stage}.p50_ms' is missing; expected a number")
@@ -142,7 +158,7 @@ def _make_again(kind: str) -> str:
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes(), parse_constant=_no_constant)
+        content = printable(json.loads(path.read_bytes(), parse_constant=_no_constant))
     except OSError as error:
         raise UsageError(f"'{path}' cannot be read ({error.strerror}); check the path") from error
     except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, of too many digits
@@ -184,7 +200,7 @@ def _check_schema(schema: object, known: int, path: Path) -> None:
         return
     what = f"'{path}' has schema {shown(schema)}, this kit reads {known}"
     if isinstance(schema, int) and schema > known:
-        raise UsageError(f"{what}; it is of a newer kit: pip install -U crispstream")
+        raise UsageError(f"{what}; it is of a newer kit; update this one to read it")
     raise UsageError(f"{what}; make the file again with this kit")
 
 

@@ -6,11 +6,12 @@ second is measured and compared with the range that each figure had over the cal
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 from crispstream.core.figures import Figures, FrameMeter
 from crispstream.core.int8 import FLAVOURS
@@ -95,6 +96,22 @@ class Drift:
         """The figure that was outside most often, if any was."""
         worst = max(self.figures, key=lambda figure: figure.outside, default=None)
         return worst if worst is not None and worst.outside else None
+
+
+Watch = Callable[[Frame], None]
+"""What looks at each frame that is to be restored."""
+
+
+def each_of(first: Watch | None, second: Watch | None) -> Watch | None:
+    """Return what looks at each frame for both; None where neither wants to."""
+    if first is None or second is None:
+        return first or second
+
+    def both(frame: Frame) -> None:
+        first(frame)
+        second(frame)
+
+    return both
 
 
 class DriftWatch:
@@ -190,6 +207,38 @@ class _Watched:
         return FigureDrift(
             self.figure, self._low, self._high, self._lowest, self._highest, self._outside
         )
+
+
+class Calibrated(Protocol):
+    """What a watch needs of a restorer; `runtime.restorer.Restorer` is the real one."""
+
+    @property
+    def rung(self) -> str:
+        """Model and precision."""
+
+    @property
+    def precision(self) -> str:
+        """Of its graph."""
+
+    @property
+    def input_statistics(self) -> Mapping[str, Any]:
+        """Of its bundle."""
+
+
+def watch_of(
+    restorers: Iterable[Calibrated], on_alarm: Callable[[str, Sequence[Departure]], None]
+) -> DriftWatch | None:
+    """Return the watch for what may restore a stream, best first; None where there is none.
+
+    It knows the ranges of the first INT8 graph that has any, and looks on while another rung is in
+    charge too: what comes next may be that graph's to restore. `on_alarm` is told the rung, and
+    what `DriftWatch` tells.
+    """
+    watches = (
+        drift_watch(each.precision, each.input_statistics, partial(on_alarm, each.rung))
+        for each in restorers
+    )
+    return next((watch for watch in watches if watch is not None), None)
 
 
 def drift_watch(

@@ -235,16 +235,16 @@ class Outlet:
 
     def _write(self, restored: Restored) -> None:
         taken_ns = self._clock()
-        restored_hwc = restored.restored_hwc
+        frame, restored_hwc = restored.frame, restored.restored_hwc
+        begun_ns = min(restored.restored_ns, taken_ns)
+        self.latencies.span("write_wait", begun_ns, taken_ns, serial=frame.serial)
         if not self.lossless:
             restored_hwc = self._copied(restored_hwc)
             self._release()
-        self._sink.write(restored.frame, self._fit(restored_hwc))
+        self._sink.write(frame, self._fit(restored_hwc))
         written_ns = self._clock()
         if self.first_written_ns is None:
             self.first_written_ns = written_ns
-        frame, restored_ns = restored.frame, restored.restored_ns
-        self.latencies.span("write_wait", min(restored_ns, taken_ns), taken_ns, serial=frame.serial)
         self.latencies.span("write", taken_ns, written_ns, serial=frame.serial)
         captured_ns = min(frame.captured_ns, written_ns)
         self.latencies.span("total", captured_ns, written_ns, serial=frame.serial)

@@ -203,7 +203,7 @@ class Restoring:
         """Compare the time since the frame before with the one between their own times."""
         if self._before is not None:
             before_ns, before = self._before
-            self._latencies.record("interval", max(0, now_ns - before_ns))
+            self._latencies.span("interval", before_ns, now_ns, serial=frame.serial)
             shown_apart_ms = float((frame.pts - before.pts) * frame.time_base) * 1e3
             uneven_ms = abs((now_ns - before_ns) / 1e6 - shown_apart_ms)
             self.jitter_ms += (uneven_ms - self.jitter_ms) * _JITTER_SHARE

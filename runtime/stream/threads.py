@@ -181,14 +181,15 @@ class Run:
         for frame in self._source:
             if health.state == "connecting":  # a file, which knows no other state
                 health.enter("live")
-            begun_ns = min(asked_ns, frame.captured_ns)
-            self._decoding.span("decode", begun_ns, frame.captured_ns, serial=frame.serial)
             if self.stopping():
                 return
             self._ledger.capture()
             if not self.captured.put(frame):
                 self._ledger.drop("stop")
                 return
+            # Told once it waits, so that whoever looks at the queues sees it there.
+            begun_ns = min(asked_ns, frame.captured_ns)
+            self._decoding.span("decode", begun_ns, frame.captured_ns, serial=frame.serial)
             asked_ns = self._clock()
         self._source_ended = not self._options.stop.is_set()
 

@@ -1,7 +1,9 @@
 """`crispstream bench` on the CPU: what is compared, what is refused, what is written."""
 
+import itertools
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ from rich.console import Console
 
 from crispstream.cli import main as command_line
 from crispstream.cli.bench_output import bench_bar
+from crispstream.core.pixels import Bytes
 from crispstream.runtime.measure.bench.record import BenchRecord
 from crispstream.runtime.measure.records import read_record
+from crispstream.runtime.restorer import Restorer
 from tests.helpers.bundles import four_graphs, write_tiny_bundle
 
 QUICK = ["--size", "16x8", "--seconds", "0.01", "--iterations", "1", "--warm-up-ms", "0"]
@@ -155,6 +159,9 @@ def test_camera_pace_and_a_deadline_are_in_the_record(
         (["bicubic", "--deadline-ms", "0"], "--deadline-ms is 0"),
         (["bicubic", "--percentile", "100"], "--percentile '100' is not above 0 and below 100"),
         (["bicubic", "--percentile", "half"], "--percentile 'half'"),
+        (["bicubic", "--percentile", "99.9999999"], "with six digits at most"),
+        (["bicubic", "--paced-fps", "1e-12"], "--paced-fps 1e-12 is no camera's rate"),
+        (["bicubic", "--idle-ms", "1e14"], "--idle-ms 1e+14 cannot be waited for"),
         (["bicubic", "--scopes", "engin"], "did you mean 'engine'"),
         (["bicubic", "--size", "320"], "the size '320' is not WIDTHxHEIGHT"),
         (["edge-n", "--precision", "fp99"], "there is no precision 'fp99'"),
@@ -171,6 +178,34 @@ def test_bad_requests_are_refused_before_any_work(
     words: list[str], sentence: str, refused: Said
 ) -> None:
     assert sentence in refused(*words)
+
+
+@pytest.mark.parametrize("frame", [9, 13, 40])
+def test_a_bench_that_is_stopped_writes_a_report_that_can_be_read_or_none(
+    frame: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The warm-up of all scopes takes frames 0 to 8, a round 9 to 16."""
+    report, seen = tmp_path / "r.json", itertools.count()
+    submit = Restorer.submit
+
+    def interrupted(self: Restorer, frame_hwc: Bytes) -> None:
+        if next(seen) == frame:
+            signal.raise_signal(signal.SIGTERM)
+        submit(self, frame_hwc)
+
+    monkeypatch.setattr(Restorer, "submit", interrupted)
+    words = ["--size", "16x8", "--seconds", "60", "--warm-up-ms", "0"]
+    assert bench("bicubic", *words, "--report", str(report)) == 128 + signal.SIGTERM
+    if frame == 40:
+        kept = read_record(report)
+        assert isinstance(kept, BenchRecord)
+        assert len(kept.variants[0].scopes["end_to_end"].rounds_ms) == 3
+    else:
+        assert "stopped before the end of the first round; nothing was" in capsys.readouterr().err
+        assert not report.exists()
 
 
 @pytest.mark.parametrize(

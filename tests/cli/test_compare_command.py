@@ -61,7 +61,7 @@ def test_json_is_one_line(records, capsys):
 
 def test_markdown_is_a_comment_for_a_pull_request(records, capsys):
     assert main(["compare", "a.json", "b.json", "--markdown"]) == 0
-    assert capsys.readouterr().out.startswith("### crispstream bench: 4 slower\n")
+    assert capsys.readouterr().out.startswith("### crispstream bench: 4 slower (two runs")
 
 
 def test_the_page_is_written_beside_what_is_printed(records, capsys):

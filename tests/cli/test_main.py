@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 import typer
@@ -182,14 +183,43 @@ def test_a_missing_file_reaches_the_shell_as_one_line(debug: str) -> None:
         assert done.stderr.startswith("error: ")
 
 
-def test_a_reader_that_left_is_no_error() -> None:
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["engines", "list"]])
+def test_a_reader_that_left_is_no_error(words: list[str], tmp_path: Path) -> None:
+    """Whether typer or rich writes: 128 + SIGPIPE, as shells expect, and not the 1 of a failure."""
     reading, writing = os.pipe()
     os.close(reading)
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "build/links")}
-    command = [sys.executable, "-m", "crispstream.cli.main", "--version"]
+    variables = {"PYTHONPATH": str(ROOT / "build/links"), "CRISPSTREAM_CACHE": str(tmp_path)}
+    environment = os.environ | variables
+    command = [sys.executable, "-m", "crispstream.cli.main", *words]
     done = subprocess.run(command, env=environment, stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
-    assert done.stderr == b""
+    assert (done.returncode, done.stderr) == (command_line.UNREAD, b"")
+
+
+class LeftAtTheEnd:
+    """A standard output whose reader leaves just before the last flush."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self.fileno = file.fileno
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"), [(typer.Exit(), command_line.UNREAD), (UsageError("no"), 2)]
+)
+def test_who_leaves_before_the_last_flush_hides_no_failure(
+    ends: BaseException,
+    code: int,
+    raising: Callable[[BaseException], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    raising(ends)
+    with (tmp_path / "out").open("w") as file:
+        monkeypatch.setattr(sys, "stdout", LeftAtTheEnd(file))
+        assert command_line.main([]) == code
 
 
 def test_ctrl_c_that_a_library_tells_as_a_failed_import_is_ctrl_c(

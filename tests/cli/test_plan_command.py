@@ -1,16 +1,19 @@
 """`crispstream plan`: what it prints and writes, and what it refuses."""
 
+import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from crispstream.cli.plan import plan
-from crispstream.cli.plan_text import summary_lines
+from crispstream.cli.plan_text import print_plan, summary_lines
 from crispstream.core.errors import CrispstreamError, SinkError, UsageError
 from crispstream.runtime.engine.models import find_model
 from crispstream.runtime.measure.plan import cpu
@@ -95,7 +98,9 @@ def test_a_cpu_is_planned_with_the_graph_that_runs_there() -> None:
 def profile_of(folder: Path, **changes: Any) -> Path:
     path = folder / "profile.json"
     sha256 = find_model("edge-s").graph("fp16").sha256
-    write_record(replace(profile_record(), **{"graph_sha256": sha256, **changes}), path)
+    profile = profile_record()
+    of_a_gpu = {"graph_sha256": sha256, "run": {**profile.run, "backend": "tensorrt"}}
+    write_record(replace(profile, **{**of_a_gpu, **changes}), path)
     return path
 
 
@@ -116,10 +121,12 @@ def test_a_profile_of_something_else_is_refused(tmp_path: Path) -> None:
     assert "edge-n fp16" in str(other)
     size = error_of("edge-s", "--device", "l4", "--size", "640x360", "--profile", path)
     assert "add --size 320x180" in str(size)
+    device = error_of("edge-s", "--device", "cpu", "--precision", "fp32", "--profile", path)
+    assert "the profile is of a GPU (tensorrt on a GPU" in str(device)
     write_record(plan_record(), path)
     kind = error_of("edge-s", "--device", "l4", "--profile", path)
     assert "is a plan record; give --profile what crispstream profile" in str(kind)
-    assert {type(error) for error in (other, size, kind)} == {UsageError}
+    assert {type(error) for error in (other, size, device, kind)} == {UsageError}
 
 
 @pytest.mark.parametrize(
@@ -162,3 +169,42 @@ def test_a_report_that_cannot_be_written_fails(
 def test_a_plan_without_times_of_layers_still_has_a_summary() -> None:
     lines = summary_lines(replace(plan_record(), profile="p.json"))
     assert lines[-1].startswith("'p.json': 0 of")
+
+
+def shown(record: PlanRecord) -> str:
+    stream = io.StringIO()
+    print_plan(record, Console(file=stream, width=80))
+    return stream.getvalue()
+
+
+def timed(*times_ms: float) -> PlanRecord:
+    """A plan with a profile, each of whose steps should take 1 ms."""
+    first = plan_record().layers[0]
+    steps = (replace(first, roof_ms=1.0, measured_ms=ms, achieved=1 / ms) for ms in times_ms)
+    return replace(plan_record(), layers=tuple(steps), profile="p.json")
+
+
+def test_beside_an_estimate_a_profile_is_no_share_of_a_roof() -> None:
+    record = timed(0.5)
+    told = shown(replace(record, device=CPU))
+    assert ("measured /" in told, "reached" in told) == (True, False)
+    assert "50 %" in told
+    assert "200 %" in shown(record)
+    for device in (CPU, record.device):  # long ones are whole
+        lines = shown(replace(timed(999.999, 999.999), device=device)).splitlines()
+        assert max(map(len, lines)) <= 80
+        assert any("999.999 " in line and "998.999 " in line for line in lines)
+
+
+def test_steps_that_are_faster_than_planned_make_up_for_no_others() -> None:
+    told = shown(timed(*[3.0] * 12, 1.5, 0.25))  # the last two are the others
+    assert re.search(r"2 others .* 2\.000 .* 1\.750 .* 0\.500 ", told)
+
+
+def test_nothing_in_a_name_reaches_the_terminal_as_more_than_text() -> None:
+    record = plan_record()
+    layers = (replace(record.layers[0], name="\x1b[31mred", op="[bold]x[/nothing]"),)
+    told = shown(replace(record, model="m\x1b[2J", layers=layers, notes=("a\x07",)))
+    assert not set("\x1b\x07") & set(told)
+    assert "\\x1b[31mred" in told
+    assert "[bold]x[/noth" in told

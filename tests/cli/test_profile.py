@@ -66,6 +66,49 @@ def test_layers_are_written_as_trtexec_does(tmp_path: Path) -> None:
     assert {"name", "timeMs", "averageMs", "medianMs", "percentage"} <= set(layers[0])
 
 
+def test_what_the_layers_are_is_written_as_trtexec_does(tmp_path: Path) -> None:
+    path = tmp_path / "info.json"
+    assert _profile(SYNTH, "--exportLayerInfo", path) == 0
+
+    info = json.loads(path.read_text())
+    assert {"Layers", "Bindings"} <= set(info)
+    assert any("[ONNX Layer: " in layer["Metadata"] for layer in info["Layers"])
+
+
+def test_the_page_shows_the_roof_that_is_asked_for(tmp_path: Path) -> None:
+    page = tmp_path / "p.html"
+    assert _profile(SYNTH, "--html", page, "--roof", "cpu") == 0
+
+    assert "roofline" in page.read_text().lower()
+
+
+def test_a_file_is_judged_by_all_the_time_in_the_network(tmp_path: Path) -> None:
+    record = _record(SYNTH, "--no-layers", path=tmp_path / "p.json")
+
+    infer, run = record["stages"]["infer"], record["run"]
+    spent = infer["mean_ms"] * infer["count"] / (1e3 * run["elapsed_seconds"])
+    assert record["engine_busy"] == pytest.approx(spent)
+
+
+def test_a_budget_is_said_to_bring_no_smaller_model(tmp_path: Path) -> None:
+    live = "synth://pattern?size=32x16&frames=3&live=1&fps=50"
+    record = _record(live, "--no-layers", "--budget-ms", "100", path=tmp_path / "p.json")
+
+    assert any("no smaller model" in note for note in record["notes"])
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_tables_keep_their_numbers_on_narrow_terminals(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert _profile(SYNTH) == 0
+
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert max(map(len, rows)) <= columns
+    assert not [row for row in rows if row.rstrip("│ ").endswith("…")]
+
+
 def test_the_page_is_written(tmp_path: Path) -> None:
     assert _profile(SYNTH, "--no-layers", "--html", tmp_path / "p.html") == 0
 
@@ -102,6 +145,9 @@ def test_the_output_is_part_of_the_profile(tmp_path: Path) -> None:
         (("--report", "{folder}/a.json", "--trace", "{folder}/a.json"), "name another file"),
         (("--trace", "{folder}/none/t.json"), "does not exist"),
         (("--no-layers", "--export-profile", "{folder}/l.json"), "leave out --no-layers"),
+        (("--no-layers", "--export-layer-info", "{folder}/l.json"), "leave out --no-layers"),
+        (("--roof", "orin-nano"), "--html"),
+        (("--roof", "orin-nana", "--html", "{folder}/p.html"), "orin-nano"),
         (("--policy", "deadline"), "--budget-ms"),
     ],
 )

@@ -241,10 +241,24 @@ def test_a_stream_unlike_its_calibration_is_warned_of_once(
     assert isinstance(drift, dict)
     assert (drift["watched"], drift["outside"], drift["alarms"]) == (12, 12, 1)
     said = capsys.readouterr().err
-    assert said.startswith("warning: the stream has left what night was calibrated for: brightness")
+    assert said.startswith("warning: the stream has left what night int8-cpu was calibrated for: ")
+    assert ": brightness " in said
     assert ", calibrated 0 to 2" in said
     assert "crispstream data collect" in said
     assert said.count("\n") == 1
+
+
+def test_a_ladder_that_begins_in_fp32_is_watched_for_its_int8_rung(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = write_tiny_bundle(
+        tmp_path / "b", four_graphs(), name="night", certified=BOTH, input_statistics=DARK
+    ).path
+    rungs = f"{bundle}:fp32,{bundle}:int8-cpu"
+    ran = _figures(bundle, "--policy", "all", "--budget-ms", "60000", "--ladder", rungs)
+    assert (ran["precision"], ran["ladder"]["rungs"][1]["name"]) == ("fp32", "night int8-cpu")
+    assert (ran["drift"]["watched"], ran["drift"]["alarms"]) == (12, 1)
+    assert "has left what night int8-cpu was calibrated for" in capsys.readouterr().err
 
 
 def test_fp32_has_no_calibration_to_leave(

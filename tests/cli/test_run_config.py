@@ -231,3 +231,32 @@ def test_what_the_example_has_in_comments_is_right_too(tmp_path: Path) -> None:
     config = load_config(tmp_path / "cameras.toml", {"GATE_PASSWORD": "p@ss"})
     assert [each.name for each in config.cameras] == ["door", "yard", "clip", "gate", "bench"]
     assert config.cameras[3].source == "rtsp://admin:p%40ss@192.168.1.20:554/stream1"
+
+
+def test_frames_read_ahead_of_the_end_that_was_asked_for_are_not_missing(
+    tmp_path: Path, capsys
+) -> None:
+    path = written(tmp_path, camera("door", FILE, more="limit = 3"))
+    report = tmp_path / "report.json"
+    assert run(path, "--report", str(report)) == 0
+    books = json.loads(report.read_text())["cameras"]["door"]["books"]
+    assert (books["restored"], books["dropped"]["stop"]) == (3, books["captured"] - 3)
+    said = capsys.readouterr().out
+    (row,) = (line for line in said.splitlines() if " door " in line)
+    assert row.split("│")[-2].strip() == "0"
+    assert "dropped by cause" not in said
+
+
+def test_what_failed_is_told_also_where_nobody_reads_the_table(
+    tmp_path: Path, capsys, monkeypatch
+) -> None:
+    def unread(*_: object, **__: object) -> None:
+        try:
+            raise BrokenPipeError
+        except BrokenPipeError:
+            raise SystemExit(1)  # noqa: B904 - as rich does
+
+    (tmp_path / "none.mp4").write_text("no video")
+    monkeypatch.setattr(command, "_print", unread)
+    assert run(written(tmp_path, camera("door", "none.mp4"))) == command_line.UNREAD
+    assert "error: camera door: " in capsys.readouterr().err

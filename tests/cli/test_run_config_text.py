@@ -125,3 +125,13 @@ def test_one_is_told_as_one(number: int, cameras: str, times: str) -> None:
     figures = ended(*[report(snapshot=books(reconnects=number))] * number)
     assert drawn(end_table(figures), 100)[0].startswith(cameras)
     assert f"door: the source came back {times}" in list(end_lines(figures))
+
+
+@pytest.mark.parametrize(("policy", "told"), [("all", []), ("latest", ["stop 3"])])
+def test_what_waited_at_the_stop_is_lost_only_where_frames_are(
+    policy: str, told: list[str]
+) -> None:
+    ledger = Ledger(Health("door"))
+    ledger.drop("stop", 3)
+    lines = "".join(end_lines(ended(report(snapshot=ledger.snapshot(), policy=policy))))
+    assert [word for word in ("stop 3", "slot") if word in lines] == told

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from crispstream.cli import main as command_line
+from crispstream.cli import run_output
 from crispstream.cli.run_signals import signals_caught
 from crispstream.core.errors import SourceError
 from crispstream.runtime.stream import compose
@@ -72,6 +73,31 @@ def test_without_a_signal_it_is(
     monkeypatch.setattr(compose, "open_source", refuse)
     assert command_line.main(["run", "rtsp://host/x", "null://", "--model", "bicubic"]) == 1
     assert capsys.readouterr().err == "error: 'rtsp://host/x' refused\n"
+
+
+def test_a_signal_counts_also_where_nobody_reads_the_figures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unread(*_: object, **__: object) -> None:
+        try:
+            raise BrokenPipeError
+        except BrokenPipeError:
+            raise SystemExit(1)  # noqa: B904 - as rich does
+
+    opened = compose.open_sinks
+
+    def signalled(*words: object, **options: bool) -> object:
+        signal.raise_signal(signal.SIGTERM)
+        return opened(*words, **options)
+
+    monkeypatch.setattr(compose, "open_sinks", signalled)
+    monkeypatch.setattr(run_output, "_print", unread)
+    words = ["run", "synth://pattern?size=16x16&frames=2", "null://", "--model", "bicubic"]
+    assert command_line.main(words) == 128 + signal.SIGTERM
+    monkeypatch.undo()
+    monkeypatch.setattr(run_output, "_print", unread)
+    assert command_line.main(words) == command_line.UNREAD
+    capsys.readouterr()
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ def test_what_is_written_is_read_again():
 
 
 def test_a_newer_schema_is_refused():
-    with pytest.raises(BundleError, match="has schema 2, this kit reads up to 1; update it"):
+    with pytest.raises(BundleError, match="has schema 2, this kit reads up to 1; update the kit"):
         parse_layers(json.dumps({"schema": 2, "anything": "else"}).encode())
 
 

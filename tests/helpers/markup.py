@@ -48,3 +48,8 @@ def self_contained(html: str) -> Markup:
     assert len(page.ids) == len(set(page.ids))
     assert not re.search(r"\b(nan|inf|None)\b", html), "a figure that is none"
     return page
+
+
+def plain(html: str) -> str:
+    """The page without the heads that cells of wide tables have for narrow screens."""
+    return re.sub(r' data-head="[^"]*"', "", html)

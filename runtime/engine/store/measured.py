@@ -31,9 +31,11 @@ class Speed:
     size: str
     """Of the frames: "320x180"."""
     engine_ms: float
-    """Median of the network alone."""
+    """Median of the bench's scope `engine`, by the GPU's own clock around the enqueued work. Where
+    each frame is one CUDA graph, as by default, the copies to the GPU and back are in it."""
     over_fp16: tuple[float, float] | None = None
-    """Of int8: interval of its time over that of fp16, in turns; below 1 it is faster."""
+    """Of int8: interval of its `engine` over that of fp16, in turns; below 1 it is faster. The
+    copies that both may hold are the same, and bring the interval nearer to 1."""
 
 
 def engine_for(

@@ -19,8 +19,9 @@ from .running import Competitor, Running
 from .statistics import least_pairs, paired_ratio
 from .subjects import Subject
 
-Read = Callable[[float], Reading | None]
-"""Takes the seconds since the run began; returns what the machine tells now, or None."""
+Read = Callable[[float, bool], Reading | None]
+"""Takes the seconds since the run began, and whether the last round is over; returns what the
+machine tells now, or None."""
 
 DEFAULT_BLOCK = 3
 """Frames of a turn. Short turns make many rounds of the same seconds, and the interval of a ratio
@@ -34,7 +35,7 @@ def run_bench(
     *,
     scopes: Sequence[str] = tuple(SCOPES),
     percentiles: Sequence[float] = PERCENTILES,
-    read: Read = lambda _: None,
+    read: Read = lambda _seconds, _over: None,
     on_round: Callable[[int, float], None] = lambda _rounds, _share: None,
     stop: threading.Event | None = None,
     clock: Clock = monotonic_ns,
@@ -51,9 +52,11 @@ def run_bench(
         frames: real ones, [H,W,3] of `settings.size`, used in turn; all variants get the same.
         scopes: those of `SCOPES` to measure.
         percentiles: what the spreads tell.
-        read: called between rounds, outside of anything timed.
+        read: called before the first round, between rounds and after the last, outside of
+            anything timed.
         on_round: called between rounds with their number and how much of the run is done, 0 to 1.
-        stop: set it to end after the frame in hand with what is there.
+        stop: set it to end after the frame in hand with what is there; before the end of the first
+            round that is nothing a report could hold.
         clock: of the restorers, and of everything here.
         sleep: waits for so many seconds.
 
@@ -70,21 +73,18 @@ def run_bench(
     running.warm_up()
     readings, enough = Readings(), least_pairs(settings.confidence)
     begun_seconds = running.seconds
-    while not stop.is_set():
-        _read_into(readings, read, running)
-        done = _share_done(running, settings, enough, begun_seconds)
-        on_round(running.rounds, done)
-        if done >= 1 or not running.round():
+    while (done := _share_done(running, settings, enough, begun_seconds)) < 1:
+        if stop.is_set():
             break
+        readings.add(read(running.seconds, False))
+        on_round(running.rounds, done)
+        running.round()
     took_seconds = running.seconds - begun_seconds
+    readings.end(read(running.seconds, True))
+    if not stop.is_set():
+        on_round(running.rounds, done)
     notes = notes_of(running, settings, took_seconds, stopped=stop.is_set())
     return _record(running, settings, readings, clock, notes)
-
-
-def _read_into(readings: Readings, read: Read, running: Running) -> None:
-    reading = read(running.seconds)
-    if reading is not None:
-        readings.add(reading)
 
 
 def _share_done(running: Running, settings: Settings, enough: int, begun_seconds: float) -> float:

@@ -1,5 +1,6 @@
 """What a bench refuses before it begins."""
 
+import math
 from collections.abc import Sequence
 
 from crispstream.core.errors import UsageError
@@ -7,7 +8,9 @@ from crispstream.core.pixels import Bytes
 from crispstream.core.registry import did_you_mean
 from crispstream.core.sizes import size_text
 
+from .pace import FASTEST_FPS, LONGEST_IDLE_MS, SLOWEST_FPS
 from .record import SCOPES, Settings
+from .statistics import least_pairs
 from .subjects import Subject
 
 
@@ -21,7 +24,7 @@ def check_settings(settings: Settings) -> None:
         raise UsageError(
             f"--iterations {settings.iterations} times no frame; give 1 or more, or leave it out"
         )
-    if not settings.seconds > 0:
+    if not 0 < settings.seconds < math.inf:
         raise UsageError(
             f"--seconds {settings.seconds:g} leaves no time to measure; give more than 0, such as "
             "20"
@@ -29,24 +32,28 @@ def check_settings(settings: Settings) -> None:
     if settings.block < 1:
         raise UsageError(f"a block of {settings.block} frames gives nobody a turn; give 1 or more")
     for option, value in (("--warm-up-ms", settings.warm_up_ms), ("--idle-ms", settings.idle_ms)):
-        if not value >= 0:
-            raise UsageError(f"{option} {value:g} lies in the past; give 0 or more milliseconds")
+        if not 0 <= value <= LONGEST_IDLE_MS:
+            raise UsageError(
+                f"{option} {value:g} cannot be waited for; give 0 to {LONGEST_IDLE_MS:.0f} "
+                "milliseconds, an hour"
+            )
     for option, given in (
         ("--paced-fps", settings.paced_fps),
         ("--deadline-ms", settings.deadline_ms),
     ):
-        if given is not None and not given > 0:
+        if given is not None and not 0 < given < math.inf:
             raise UsageError(f"{option} {given:g} cannot be kept; give more than 0, such as 30")
+    if settings.paced_fps is not None and not SLOWEST_FPS <= settings.paced_fps <= FASTEST_FPS:
+        raise UsageError(
+            f"--paced-fps {settings.paced_fps:g} is no camera's rate; give one frame an hour "
+            f"({SLOWEST_FPS:.6f}) to {FASTEST_FPS:,.0f} a second"
+        )
     if settings.paced_fps is not None and settings.idle_ms:
         raise UsageError(
             "--idle-ms is for frames that follow each other, and with --paced-fps a camera's rate "
             "tells when they come; leave one of the two out"
         )
-    if not 0.5 <= settings.confidence < 1:
-        raise UsageError(
-            f"a confidence of {settings.confidence:g} cannot be had; give one from 0.5 to below 1, "
-            "such as 0.99"
-        )
+    least_pairs(settings.confidence)
 
 
 def check_subjects(

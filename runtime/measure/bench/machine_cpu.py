@@ -19,7 +19,7 @@ _BUSY, _STEAL = (0, 1, 2, 5, 6), 7
 
 
 class CpuTeller:
-    """Tells of the cores that this process may use; counts run from the first time on."""
+    """Tells of the cores that this process may use; counts run from the latest `restart` on."""
 
     def __init__(self, machine: Machine) -> None:
         """Look once which files there are."""
@@ -32,6 +32,10 @@ class CpuTeller:
         counts = machine.glob(f"{_CPUS}/cpu*/thermal_throttle/core_throttle_count")
         self._throttles = [path for path in counts if machine.read(path)]
         self._quota = _quota_file(machine)
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from now on."""
         self._first_throttles = self._throttle_count()
         self._first_quota_ms = self._quota_ms()
         self._before = self._times()

@@ -40,7 +40,8 @@ class MemorySource:
             self._free.acquire()
             if self._stopped:
                 return
-            self._pace.wait()
+            if not self._pace.wait():
+                return
             yield Frame(pixels_hwc, serial, serial, _TIME_BASE, self._clock())
 
     def let_go(self) -> None:

@@ -10,6 +10,8 @@ LEAST_WARM_UP_MS = 200.0
 """As trtexec's --warmUp."""
 _LONGER = 1.5
 """Times the seconds that were asked for, from which on it is told."""
+_BY_THE_HOST = "onnxruntime-cuda"
+"""Backend that works on a GPU and has no clock there."""
 
 
 def notes_of(
@@ -49,6 +51,11 @@ def _of_variant(competitor: Competitor, settings: Settings) -> Iterator[str]:
                 f"{overrun.deadline_ms:.1f} ms until a camera's next at {settings.paced_fps:g} "
                 "frames/s, which was skipped"
             )
+    if "engine" in competitor.tracks and competitor.subject.backend == _BY_THE_HOST:
+        yield (
+            f"{name}: ONNX Runtime tells no time of the GPU, so that the time of its engine is the "
+            "host's around the call, which holds both copies"
+        )
     on_device = competitor.subject.restorer.device_latencies
     if on_device is not None and "whole" in on_device.stages and on_device["whole"].count:
         yield (

@@ -13,7 +13,8 @@ SCHEMA = 1
 
 SCOPES = {
     "engine": "the network alone, frame and result in the engine's own buffers: on the CPU the "
-    "call that runs the graph, on a GPU its own clock around the enqueued work",
+    "call that runs the graph; with TensorRT the GPU's own clock around the enqueued work; with "
+    "ONNX Runtime on CUDA the call, which holds both copies",
     "copies": "a frame in the caller's memory to a restored one there: copy and padding in, the "
     "network, the way back; what Restorer.restore takes, whose result is a view",
     "end_to_end": "captured to written in the stream's loop with its threads: slot, restorer, "
@@ -22,7 +23,7 @@ SCOPES = {
 """Scope -> what its times hold."""
 
 TRTEXEC = {
-    "engine": "GPU Compute Time of trtexec 10 and 11, on a GPU",
+    "engine": "GPU Compute Time of trtexec 10 and 11, with TensorRT",
     "copies": "Latency of trtexec 10 (H2D + GPU compute + D2H); of trtexec 11 only with "
     "--includeDataTransfers, for it leaves copies out and replays CUDA graphs",
     "end_to_end": "trtexec has no such figure",
@@ -52,6 +53,7 @@ class Settings:
     threads: int | None = None
     """CPU threads of the engine; None: every usable core."""
     confidence: float = 0.99
+    """Of the intervals: 0.5 to 0.9999."""
     seed: int = 0
     """Of the bootstrap."""
 

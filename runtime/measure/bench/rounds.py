@@ -68,15 +68,16 @@ class Rounds:
         """Start empty."""
         self.medians_ms: list[float] = []
         self._each = 1
-        self._waiting: list[float] = []
+        self._waiting, self._waiting_ms = 0, 0.0
 
     def add(self, durations_ns: Sequence[int]) -> None:
         """Add the frames of one round."""
-        self._waiting.append(statistics.median(durations_ns) / _NS_PER_MS)
-        if len(self._waiting) < self._each:
+        self._waiting += 1
+        self._waiting_ms += statistics.median(durations_ns) / _NS_PER_MS
+        if self._waiting < self._each:
             return
-        self.medians_ms.append(statistics.fmean(self._waiting))
-        self._waiting.clear()
+        self.medians_ms.append(self._waiting_ms / self._each)
+        self._waiting, self._waiting_ms = 0, 0.0
         if len(self.medians_ms) == MOST_ROUNDS:
             pairs = zip(self.medians_ms[::2], self.medians_ms[1::2], strict=True)
             self.medians_ms = [statistics.fmean(pair) for pair in pairs]
@@ -122,11 +123,18 @@ class Readings:
         self._each = 1
         self._seen = 0
 
-    def add(self, reading: Reading) -> None:
-        """Keep a reading, if it is its turn."""
+    def add(self, reading: Reading | None) -> None:
+        """Keep a reading, if there is one and it is its turn."""
+        if reading is None:
+            return
         if self._seen % self._each == 0:
             self.kept.append(reading)
         self._seen += 1
         if len(self.kept) == MOST_READINGS:
             self.kept = self.kept[::2]
             self._each *= 2
+
+    def end(self, reading: Reading | None) -> None:
+        """Keep the last one, whose counts are those of the whole run."""
+        if reading is not None:
+            self.kept.append(reading)

@@ -67,7 +67,7 @@ class Running:
         self._frames = frames
         self._clock = clock
         self._stop = stop
-        self._pace = Pace(settings.paced_fps, settings.idle_ms, clock, sleep)
+        self._pace = Pace(settings.paced_fps, settings.idle_ms, clock, sleep, stop)
         wanted = [scope for scope in SCOPES if scope in scopes]
         self._turns = tuple(dict.fromkeys(_TURNS[scope] for scope in wanted))
         self.competitors = [
@@ -98,9 +98,8 @@ class Running:
             competitor.first_frame_ms = (self._clock() - begun_ns) / 1e6
             begun_ns = self._clock()
             while self._clock() - begun_ns < self._settings.warm_up_ms * 1e6:
-                if self._stop.is_set():
+                if not self._pace.wait():
                     return
-                self._pace.wait()
                 frame_hwc = self._frames[competitor.warm_up_frames % len(self._frames)]
                 competitor.subject.restorer.restore(frame_hwc)
                 competitor.warm_up_frames += 1
@@ -108,21 +107,20 @@ class Running:
                 untimed = self._laps(competitor, turn)
                 competitor.warm_up_frames += len(untimed)
 
-    def round(self) -> bool:
-        """Give each variant its turns; False if the stop came before the end of it."""
+    def round(self) -> None:
+        """Give each variant its turns; a round that the stop cuts short does not count."""
         forward = self.rounds % 2 == 0
         for turn in self._turns:
             for competitor in self.competitors if forward else reversed(self.competitors):
                 for lap in self._laps(competitor, turn):
                     self._note(competitor, lap)
                 if self._stop.is_set():
-                    return False
+                    return
         for competitor in self.competitors:
             for scope, track in competitor.tracks.items():
                 track.rounds.add(competitor.this_round[scope])
             competitor.this_round.clear()
         self.rounds += 1
-        return True
 
     def _laps(self, competitor: Competitor, turn: _Turn) -> list[Lap]:
         """Run a turn; the variants of a round get the same frames."""

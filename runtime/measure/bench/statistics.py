@@ -29,6 +29,8 @@ from crispstream.runtime.measure.figures import Ratio
 Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.99
+SUREST = 0.9999
+"""The highest confidence: of 4,000 draws no rarer end can be read."""
 PLACEMENT = 0.01
 """Standard deviation of the ratio of two engines of one graph, each opened for itself: they differ
 for as long as they live, since the addresses of their buffers decide what shares a cache line or a
@@ -38,6 +40,8 @@ ASPLOS 2009, saw more from that cause."""
 _RESAMPLES = 4000
 _FEWEST_STRETCHES = 4
 """Of which a series of the longest stretches is made: from fewer no spread can be read."""
+_SHORTEST, _LONGEST = 1e-50, 1e50
+"""Whatever the unit: no stopwatch gives what lies beyond, and its ratios are beyond a float."""
 
 
 def least_pairs(confidence: float = CONFIDENCE) -> int:
@@ -48,7 +52,15 @@ def least_pairs(confidence: float = CONFIDENCE) -> int:
 
     >>> least_pairs(0.99), least_pairs(0.95)
     (8, 6)
+
+    Raises:
+        UsageError: if the confidence is below 0.5 or above `SUREST`.
     """
+    if not 0.5 <= confidence <= SUREST:
+        raise UsageError(
+            f"a confidence of {confidence!r} cannot be had; give one from 0.5 to {SUREST:g}, such "
+            f"as {CONFIDENCE:g}"
+        )
     return math.ceil(1 - math.log2(1 - confidence))
 
 
@@ -73,7 +85,8 @@ def paired_ratio(
         seed: of the draws.
 
     Raises:
-        UsageError: if there are fewer pairs than `least_pairs` tells.
+        UsageError: if there are fewer pairs than `least_pairs` tells, or for a confidence that it
+            refuses, or a duration that no stopwatch gives.
         ValueError: if the series differ in length, or a duration is not above 0.
     """
     logs = _logs(numerators) - _logs(denominators)
@@ -92,8 +105,9 @@ def unpaired_ratio(
 ) -> Ratio:
     """Compare two separate runs: the median of `a_blocks` over that of `b_blocks`.
 
-    A slow drift within a run widens the interval, since long stretches of it are drawn whole. What
-    changed between the runs cannot be told from a difference of what was run.
+    A slow drift within a run widens the interval, since long stretches of it are drawn whole: up
+    to the longest of the longer run, beside the longest that the shorter one has. What changed
+    between the runs cannot be told from a difference of what was run.
 
     Args:
         a_blocks: durations, above 0, in the order they were measured.
@@ -102,14 +116,19 @@ def unpaired_ratio(
         seed: of the draws.
 
     Raises:
-        UsageError: if one has fewer durations than `least_pairs` tells.
+        UsageError: if one has fewer durations than `least_pairs` tells, or for a confidence that
+            it refuses, or a duration that no stopwatch gives.
         ValueError: if a duration is not above 0.
     """
     a_logs, b_logs = _logs(a_blocks), _logs(b_blocks)
     fewer = min(len(a_logs), len(b_logs))
     _check_count(fewer, confidence)
     rng = np.random.default_rng(seed)
-    both = zip(_redrawn_medians(a_logs, rng), _redrawn_medians(b_logs, rng), strict=False)
+    a_medians, b_medians = (list(_redrawn_medians(logs, rng)) for logs in (a_logs, b_logs))
+    lengths = max(len(a_medians), len(b_medians))
+    for medians in (a_medians, b_medians):
+        medians += medians[-1:] * (lengths - len(medians))
+    both = zip(a_medians, b_medians, strict=True)
     intervals = [_quantiles(a - b, confidence) for a, b in both]
     middle = float(np.median(a_logs) - np.median(b_logs))
     return _ratio(middle, intervals, fewer, confidence)
@@ -120,6 +139,12 @@ def _logs(durations: Sequence[float]) -> Floats:
     values = np.asarray(durations, np.float64)
     if not np.all(values > 0):
         raise ValueError("a duration is not above 0, and has no ratio to another")
+    odd = values[(values < _SHORTEST) | (values > _LONGEST)]
+    if odd.size:
+        raise UsageError(
+            f"a duration of {odd[0]:g} cannot be compared with another; give times as a stopwatch "
+            "tells them, in ms"
+        )
     return np.log(values)
 
 

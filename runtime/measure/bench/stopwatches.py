@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 from crispstream.core.clock import Clock
 from crispstream.core.pixels import Bytes
-from crispstream.runtime.latency import Histogram
 from crispstream.runtime.stream.loop import run_stream
 from crispstream.runtime.stream.sinks.null import NullSink
 
@@ -26,7 +25,6 @@ from .pace import Pace
 from .subjects import Benched
 
 _ENGINE_STAGES = ("infer", "whole")
-_NS_PER_MS = 1e6
 
 
 class Lap(NamedTuple):
@@ -58,14 +56,13 @@ def direct_turn(
 ) -> list[Lap]:
     """Time `Restorer.restore` on all frames [H,W,3] but the first; fewer once `stop` is set.
 
-    The engine's part comes from the same frames: on a GPU from its own clock, elsewhere from the
-    restorer's own stamps around submit and wait.
+    The engine's part comes from the same frames: from the device's own clock where the backend has
+    one (TensorRT), elsewhere from the restorer's own stamps around submit and wait.
     """
     laps = []
     for number, frame_hwc in enumerate(frames):
-        if stop.is_set():
+        if stop.is_set() or not pace.wait():
             break
-        pace.wait()
         engine_before_ns = _engine_ns(restorer)
         begun_ns = clock()
         restorer.restore(frame_hwc)
@@ -94,11 +91,6 @@ def _engine_ns(restorer: Benched) -> int:
     """Return how long the engine has worked so far, of a frame in tiles on all of them."""
     on_device = restorer.device_latencies
     if on_device is None:
-        return _total_ns(restorer.latencies["infer"])
+        return restorer.latencies["infer"].total_ns
     stages = (stage for stage in _ENGINE_STAGES if stage in on_device.stages)
-    return sum(_total_ns(on_device[stage]) for stage in stages)
-
-
-def _total_ns(histogram: Histogram) -> int:
-    """Return the sum of all durations; a float's 53 bits tell it to 1 ns for a hundred days."""
-    return round(histogram.mean_ms * _NS_PER_MS * histogram.count)
+    return sum(on_device[stage].total_ns for stage in stages)

@@ -31,14 +31,19 @@ class Telemetry:
         self._gpus = (NvidiaSmi(machine), Jetson(machine)) if gpu else ()
         self._every_seconds = every_seconds
         self._next_seconds = 0.0
+        self._begun = False
 
-    def __call__(self, seconds: float) -> Reading | None:
-        """Return what the machine tells `seconds` after the run began.
+    def __call__(self, seconds: float, over: bool = False) -> Reading | None:
+        """Return what the machine tells `seconds` after the run began, the first time before it.
 
-        None if it tells nothing, or was asked a short while ago.
+        What it counts is counted from that first time on: what came before was no part of the
+        measurement. None if it tells nothing, or was asked a short while ago and it is not `over`.
         """
-        if seconds < self._next_seconds:
+        if seconds < self._next_seconds and not over:
             return None
+        if not self._begun:
+            self._begun = True
+            self._cpu.restart()
         self._next_seconds = seconds + max(self._every_seconds, seconds / _IN_FULL)
         facts = dict(self._cpu.facts())
         for gpu in self._gpus:

@@ -65,5 +65,12 @@ def _last(readings: Sequence[Reading], name: str) -> float:
 
 
 def _mean(readings: Sequence[Reading], name: str) -> float:
-    told = _numbers(readings, name)
-    return sum(told) / len(told) if told else 0.0
+    """Return the mean of a share; each reading tells it of the time since the one before."""
+    total = seconds = before = 0.0
+    for reading in readings:
+        share, length = reading.facts.get(name), reading.seconds - before
+        before = reading.seconds
+        if isinstance(share, int | float):
+            total += share * length
+            seconds += length
+    return total / seconds if seconds > 0 else 0.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crispstream.core.files import write_atomically
-from crispstream.runtime.latency import Histogram, Latencies
+from crispstream.runtime.latency import Latencies
 
 MOST_FRAMES = 100_000
 """The last so many are kept: 60 MB of JSON at most."""
@@ -82,11 +82,7 @@ class FrameKeeper(Latencies):
         found = self._on_device
         if found is None:
             return {}
-        return {stage: _total_ns(found[stage]) for stage in found.stages if stage in _DEVICE_STAGES}
-
-
-def _total_ns(histogram: Histogram) -> int:
-    return round(histogram.mean_ms * _NS_PER_MS * histogram.count)
+        return {stage: found[stage].total_ns for stage in found.stages if stage in _DEVICE_STAGES}
 
 
 def times_json(frames: Sequence[FrameTimes]) -> list[dict[str, float]]:

@@ -18,7 +18,8 @@ from .record import Difference
 
 _UNTOLD = ("seed", "confidence", "sources", "title")
 """Keys that change no time."""
-_OF_A_VARIANT = ("model", "precision", "backend", "graph_sha256")
+_OF_A_VARIANT = ("model", "precision", "backend", "graph_sha256", "why")
+"""`why` has the version of TensorRT that ran it."""
 _OF_A_RUN = (
     "source", "sink", "model", "precision", "backend", "policy", "live", "budget_ms",
 )  # fmt: skip

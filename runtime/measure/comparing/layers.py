@@ -10,12 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from crispstream.runtime.measure.plan.record import PlannedLayer
+from crispstream.runtime.measure.plan.roofline import ADDED
 from crispstream.runtime.measure.profiling.record import LayerTime
 
 from .record import Row, row
 
-ADDED = "(added by the engine)"
-"""Row of the layers without a node, such as changes of format."""
 ONLY = "(nodes of {} alone)"
 """Row of the layers whose nodes the other graph does not have."""
 

@@ -17,7 +17,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def _parts(comparison: Comparison) -> Iterator[str]:
-    yield f"### crispstream {comparison.of}: {_in_short(comparison)}"
+    yield f"### crispstream {comparison.of}: {_in_short(comparison)}{_caveat(comparison)}"
     sides = (("A", comparison.a), ("B", comparison.b))
     yield ", ".join(f"{letter}: {_code(side.path)} ({side.created})" for letter, side in sides)
     differs = differing(comparison)
@@ -42,6 +42,12 @@ def _in_short(comparison: Comparison) -> str:
     verdicts = [row.verdict for row in comparison.rows]
     told = (each for each in (*VERDICTS, NOT_TESTED) if each in verdicts)
     return ", ".join(f"{verdicts.count(each)} {each}" for each in told)
+
+
+def _caveat(comparison: Comparison) -> str:
+    """Return what the headline must not be read without, where anything was tested."""
+    tested = any(row.tested is not None for row in comparison.rows)
+    return " (two runs, not in turns)" if tested else ""
 
 
 def _folded(grid: Grid) -> str:

@@ -31,7 +31,7 @@ def print_comparison(comparison: Comparison, console: "Console") -> None:
 
 
 def _say(line: str, console: "Console") -> None:
-    console.print(line, highlight=False, markup=False)
+    console.print(" ".join(line.splitlines()), highlight=False, markup=False)
 
 
 def _print(grid: Grid, console: "Console") -> None:
@@ -51,5 +51,6 @@ def _print(grid: Grid, console: "Console") -> None:
             no_wrap=not in_words,
         )
     for row in grid.rows:
-        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+        lines = (" ".join(cell.splitlines()) for cell in row)
+        table.add_row(*(Text(line, style=_STYLES.get(line, "")) for line in lines))
     console.print(table)

@@ -28,6 +28,8 @@ _NARROW_PX = 270.0
 """How wide the chart is on a telephone."""
 _SLOPE_NAME_PX, _LEVEL_NAME_PX = 108.0, 70.0
 """How wide the names of the slope and of a level are."""
+_DIGIT_PX, _GAP_PX, _LINE_PX = 6.5, 6.0, 13.0
+"""A number's digit, what lies between two numbers at least, and how high one is."""
 
 
 @dataclass(frozen=True)
@@ -216,19 +218,51 @@ def _dot(dot: Dot, across: Log, up: Log, largest_ms: float) -> str:
     return mark(place, round(_y(up, dot.tera_macs), 1), title + shape, f"dot {dot.kind}")
 
 
+@dataclass(frozen=True)
+class _Number:
+    """What stands above a mark, or above several that lie too close to have one each."""
+
+    numbers: tuple[int, ...]
+    x_px: float
+    """Of its middle, as wide as a telephone shows the chart."""
+    bottom_px: float
+    """Its baseline."""
+
+    @property
+    def words(self) -> str:
+        return ", ".join(map(str, self.numbers))
+
+    def touches(self, other: "_Number") -> bool:
+        gap_px = _DIGIT_PX * (len(self.words) + len(other.words)) / 2 + _GAP_PX
+        near = abs(self.x_px - other.x_px) < gap_px
+        return near and abs(self.bottom_px - other.bottom_px) < _LINE_PX
+
+    def distance_px(self, other: "_Number") -> float:
+        return math.hypot(self.x_px - other.x_px, self.bottom_px - other.bottom_px)
+
+    def with_(self, other: "_Number") -> "_Number":
+        """Return both as one, in the middle of what they are above."""
+        count, more = len(self.numbers), len(other.numbers)
+        x_px = (count * self.x_px + more * other.x_px) / (count + more)
+        numbers = tuple(sorted((*self.numbers, *other.numbers)))
+        return _Number(numbers, x_px, min(self.bottom_px, other.bottom_px))
+
+
 def _numbers(dots: Sequence[Dot], across: Log, up: Log, largest_ms: float) -> list[str]:
-    """Return numbers above the dots, higher where they would lie on one another."""
-    taken: list[tuple[float, float]] = []
-    for dot in dots:
-        place = across.place(dot.intensity)
-        top = _y(up, dot.tera_macs) - _radius(dot, largest_ms) - 4
-        while any(abs(place - x) * _NARROW_PX < 10 and abs(top - y) < 13 for x, y in taken):
-            top -= 1
-        taken.append((place, top))
+    """Return numbers above the dots; those that would touch are one: "3, 4"."""
+    kept: list[_Number] = []
+    for index, dot in enumerate(dots, 1):
+        bottom_px = _y(up, dot.tera_macs) - _radius(dot, largest_ms) - 4
+        number = _Number((index,), across.place(dot.intensity) * _NARROW_PX, bottom_px)
+        while touched := list(filter(number.touches, kept)):
+            nearest = min(touched, key=number.distance_px)
+            kept.remove(nearest)
+            number = number.with_(nearest)
+        kept.append(number)
     return [
-        f'<text class="tick halo strong" x="{100 * place:.3f}%" y="{top:.1f}" '
-        f'text-anchor="middle">{index}</text>'
-        for index, (place, top) in enumerate(taken, 1)
+        f'<text class="tick halo strong" x="{100 * number.x_px / _NARROW_PX:.3f}%" '
+        f'y="{number.bottom_px:.1f}" text-anchor="middle">{number.words}</text>'
+        for number in kept
     ]
 
 

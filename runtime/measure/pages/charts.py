@@ -18,6 +18,15 @@ AXIS_PX = 20
 _ROW_PX = 46
 _BAR_PX = 12
 
+IN_FLIGHT = "in flight, loop with another frame"
+IN_FLIGHT_NOTE = (
+    "the mean of total less those of the stages from capture on: between a frame's own stages the "
+    "loop is with other frames, and this one waits in the engine, is computed there, or waits for "
+    "an output to give a buffer back"
+)
+"""What of the total is in no stage."""
+_NOTES = {**STAGE_NOTES, IN_FLIGHT: IN_FLIGHT_NOTE}
+
 
 @dataclass(frozen=True)
 class Strip:
@@ -112,45 +121,46 @@ def mark(place: float, top: float, shape: str, kind: str) -> str:
     )
 
 
-def waterfall(medians_ms: Mapping[str, float]) -> str:
-    """Return the life of a typical frame: the median of each stage, one after the other.
+def waterfall(means_ms: Mapping[str, float]) -> str:
+    """Return the life of a frame: the mean of each stage, one after the other.
 
-    Medians of stages do not add up to the median of the total, so the total has its own bar
-    from the moment of capture, which is where decode ends.
+    The total has a bar of its own from the moment of capture, which is where decode ends.
     """
-    steps = [name for name in medians_ms if name != "total"]
-    starts = dict(zip(steps, _starts([medians_ms[name] for name in steps]), strict=True))
-    if "total" in medians_ms:
-        starts["total"] = medians_ms.get("decode", 0.0)
-    end_ms = max((starts[name] + medians_ms[name] for name in starts), default=0.0)
+    steps = [name for name in means_ms if name != "total"]
+    starts = dict(zip(steps, _starts([means_ms[name] for name in steps]), strict=True))
+    if "total" in means_ms:
+        starts["total"] = means_ms.get("decode", 0.0)
+    end_ms = max((starts[name] + means_ms[name] for name in starts), default=0.0)
     rows = [
-        _bar_row(index, name, starts[name], medians_ms[name], end_ms or 1.0)
+        _bar_row(index, name, starts[name], means_ms[name], end_ms or 1.0)
         for index, name in enumerate(starts)
     ]
-    spoken = "; ".join(f"{name} {milliseconds(medians_ms[name])} ms" for name in starts)
+    spoken = "; ".join(f"{name} {milliseconds(means_ms[name])} ms" for name in starts)
     title = "Waterfall of the stages"
-    return svg("waterfall", title, f"Medians in order: {spoken}.", _ROW_PX * len(rows), rows)
+    return svg("waterfall", title, f"Means in order: {spoken}.", _ROW_PX * len(rows), rows)
 
 
 def _starts(durations_ms: Sequence[float]) -> list[float]:
     return [sum(durations_ms[:index]) for index in range(len(durations_ms))]
 
 
-def _bar_row(index: int, name: str, start_ms: float, median_ms: float, end_ms: float) -> str:
+def _bar_row(index: int, name: str, start_ms: float, mean_ms: float, end_ms: float) -> str:
     top = index * _ROW_PX
-    left, width = 100 * start_ms / end_ms, 100 * median_ms / end_ms
+    left, width = 100 * start_ms / end_ms, 100 * mean_ms / end_ms
     bar_top = top + 24
     return (
         f'<text class="name" x="0" y="{top + 16}">{escape(name)}</text>'
         f'<text class="value" x="100%" y="{top + 16}" text-anchor="end">'
-        f"{milliseconds(median_ms)} ms</text>"
+        f"{milliseconds(mean_ms)} ms</text>"
         f'<rect class="track" x="0" y="{bar_top}" width="100%" height="{_BAR_PX}" rx="3"/>'
         f'<rect class="{stage_kind(name)}" x="{left:.3f}%" y="{bar_top}" '
         f'width="{max(width, 0.35):.3f}%" height="{_BAR_PX}" rx="2">'
-        f"<title>{escape(STAGE_NOTES.get(name, name))}</title></rect>"
+        f"<title>{escape(_NOTES.get(name, name))}</title></rect>"
     )
 
 
 def stage_kind(stage: str) -> str:
-    """Return the style class of a stage: work, waiting, or the total."""
-    return "wait" if stage in WAITING_STAGES else "all" if stage == "total" else "work"
+    """Return the style class of a stage: work, waiting, in flight, or the total."""
+    if stage in WAITING_STAGES:
+        return "wait"
+    return {"total": "all", IN_FLIGHT: "flight"}.get(stage, "work")

@@ -13,9 +13,14 @@ from .bench_words import SCOPE_NAMES
 from .chart_ratios import Compared, ratios
 from .words import counted, joined, percent
 
+_RUNS = dict.fromkeys(("bench", "profile", "run"), " (two runs, not in turns)")
+"""Kinds of what was measured, each record in a run of its own."""
+_TESTED_ON = {"bench": "medians of rounds", "profile": "means of stretches of the runs"}
+"""Kind -> what is tested."""
 _TERMS = {
-    "B / A": "the times of B over those of A: below 1 is faster. Tested ones are ratios of the "
-    "medians of rounds, others of the two medians.",
+    "B / A": "the times of B over those of A: below 1 is faster. Tested ones are of the "
+    "medians of rounds (bench) or of the means of stretches of the runs (profile), others of the "
+    "two medians.",
     "interval": "from a bootstrap that draws stretches of each run, not single values, so that "
     "what drifts inside a run widens it. Where it holds 1 there is no difference that these runs "
     "could show.",
@@ -39,15 +44,17 @@ def compare_page(record: Comparison) -> str:
         _said(record),
         _grid(tables.differing(record)),
         _ratios(record),
-        *map(_grid, (tables.times(record), tables.tails(record))),
-        *map(_grid, (tables.layers(record), tables.others(record))),
+        _grid(tables.times(record), _times_note(record)),
+        *map(_grid, (tables.tails(record), tables.layers(record), tables.others(record))),
         _missing(record),
         frame.section("What the numbers hold", frame.terms(_TERMS)),
     )
     about = f"A: {escape(record.a.path)}<br>B: {escape(record.b.path)}"
     made = f"A of {record.a.created}, B of {record.b.created}"
     footer = frame.footer_line(None, made, record.kind, record.schema)
-    return frame.page(f"{record.of}: B against A", frame.Html(about), sections, footer)
+    return frame.page(
+        f"{record.of}: B against A{_RUNS.get(record.of, '')}", frame.Html(about), sections, footer
+    )
 
 
 def _said(record: Comparison) -> str:
@@ -57,7 +64,8 @@ def _said(record: Comparison) -> str:
     if not told:
         return ""
     tested = sum(count for count, _ in counts)
-    said = f"Of {counted(tested, 'comparison')} with a test, B against A: {joined(told)}."
+    runs = _RUNS.get(record.of, "")
+    said = f"Of {counted(tested, 'comparison')} with a test, B against A{runs}: {joined(told)}."
     return frame.section("What came out", f"<p>{escape(said)}</p>")
 
 
@@ -87,14 +95,25 @@ def _by_group(rows: Sequence[Compared]) -> list[Compared]:
     return sorted(rows, key=lambda row: groups.index(row.group))
 
 
-def _grid(grid: tables.Grid) -> str:
+def _grid(grid: tables.Grid, note: str = "") -> str:
     if not grid.rows:
         return ""
     heads = [heading or "figure" for heading in grid.headings]
     words = [heads[number] for number in grid.words]
     rows = [[SCOPE_NAMES.get(cell, cell) for cell in row] for row in grid.rows]
     title = f"{grid.title[0].upper()}{grid.title[1:]}"
-    return frame.section(title, frame.table(heads, rows, words=words, kind="many"))
+    return frame.section(title, frame.table(heads, rows, words=words, kind="many"), note)
+
+
+def _times_note(record: Comparison) -> str:
+    """Return what A, B and their ratio are, beside the table that has all three."""
+    if all(row.tested is None for row in record.rows):
+        return ""
+    return (
+        "A and B are medians of all frames. A ratio with an interval is of the "
+        f"{_TESTED_ON.get(record.of, 'parts of the runs')}: where a run was uneven the two need "
+        "not agree, not even in direction."
+    )
 
 
 def _missing(record: Comparison) -> str:

@@ -4,6 +4,7 @@ A page is one file: no script, no font, nothing fetched from anywhere. Text is e
 markup that is ready comes as `Html`.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -14,6 +15,7 @@ from crispstream.runtime.measure.host import Host
 from .words import percent
 
 _FRAME = Path(__file__).with_name("frame.html")
+_CODE = re.compile("`([^`\n]+)`")
 
 
 class Html(str):
@@ -29,6 +31,15 @@ def text(value: object) -> str:
     ('a&lt;b', '<b>a</b>', '3')
     """
     return value if isinstance(value, Html) else escape(str(value))
+
+
+def prose(said: str) -> Html:
+    """Return sentences as markup; what they have in backticks is code.
+
+    >>> prose("`infer` is < 1 ms")
+    '<code>infer</code> is &lt; 1 ms'
+    """
+    return Html(_CODE.sub(r"<code>\1</code>", escape(said)))
 
 
 def breakable(name: str) -> Html:
@@ -66,7 +77,7 @@ def footer_line(host: Host | None, created: str, kind: str, schema: int) -> str:
 
 def section(heading: str, content: str, note: str = "") -> str:
     """Return a section with its heading, a note below it, and its content."""
-    told = f'<p class="note">{escape(note)}</p>' if note else ""
+    told = f'<p class="note">{prose(note)}</p>' if note else ""
     return f"<section><h2>{escape(heading)}</h2>{told}{content}</section>"
 
 
@@ -74,17 +85,17 @@ def notes(lines: Sequence[str]) -> str:
     """Return what a reader must know before anything else; nothing without lines."""
     if not lines:
         return ""
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    items = "".join(f"<li>{prose(line)}</li>" for line in lines)
     return f'<section class="notes"><h2>To be known first</h2><ul>{items}</ul></section>'
 
 
 def tiles(figures: Sequence[tuple[str, str, str]]) -> str:
     """Return the main figures, each (value, unit, what it is)."""
     cells = "".join(
-        f'<div class="tile{" wide" if index == len(figures) - 1 and index % 2 == 0 else ""}">'
-        f"<b>{escape(value)}{f'<small>{escape(unit)}</small>' if unit else ''}</b>"
+        f'<div class="tile"><b>'
+        f"{escape(value)}{f'<small>{escape(unit)}</small>' if unit else ''}</b>"
         f"<span>{escape(label)}</span></div>"
-        for index, (value, unit, label) in enumerate(figures)
+        for value, unit, label in figures
     )
     return f'<section class="tiles" aria-label="Main figures">{cells}</section>'
 
@@ -97,7 +108,10 @@ def legend(*items: tuple[str, str]) -> str:
 
 def terms(definitions: Mapping[str, object]) -> str:
     """Return a list of terms and what they stand for."""
-    items = (f"<dt>{escape(term)}</dt><dd>{text(said)}</dd>" for term, said in definitions.items())
+    items = (
+        f"<dt>{escape(term)}</dt><dd>{prose(said) if type(said) is str else text(said)}</dd>"
+        for term, said in definitions.items()
+    )
     return f"<dl>{''.join(items)}</dl>"
 
 
@@ -117,13 +131,17 @@ def table(
         words: heads of the columns of words: those are read from the left and wrap, figures
             stand at the right.
         last: a row of sums.
-        kind: style class of the table.
+        kind: style classes of the table. `many`: it has more columns than a telephone is wide, so
+            that each row becomes a card there, whose cells have their heads beside them.
     """
     styles = [' class="words"' if head in words else "" for head in heads]
     top = "".join(
         f'<th scope="col"{style if index else ""}>{escape(head)}</th>'
         for index, (head, style) in enumerate(zip(heads, styles, strict=True))
     )
+    if "many" in kind.split():
+        named = zip(styles, heads, strict=True)
+        styles = [f'{style} data-head="{escape(head)}"' for style, head in named]
     body = "".join(_row(cells, styles) for cells in rows)
     if last is not None:
         body += _row(last, styles, ' class="sum"')
@@ -134,18 +152,20 @@ def table(
     )
 
 
-def _row(cells: Sequence[object], styles: Sequence[str], kind: str = "") -> str:
+def _row(cells: Sequence[object], attributes: Sequence[str], kind: str = "") -> str:
     first, *rest = cells
     told = "".join(
-        f"<td{style}>{text(cell)}</td>" for cell, style in zip(rest, styles[1:], strict=True)
+        f"<td{more}>{text(cell)}</td>" for cell, more in zip(rest, attributes[1:], strict=True)
     )
     return f'<tr{kind}><th scope="row">{text(first)}</th>{told}</tr>'
 
 
 def host_terms(host: Host) -> dict[str, object]:
     """Return what a record was measured on."""
+    gpu = {"GPU": f"{host.gpu}, driver {host.driver}"} if host.gpu else {}
     return {
         "processor": f"{host.processor}; {host.cores} cores usable",
+        **gpu,
         "system": f"{host.system}, Python {host.python}",
         "versions": ", ".join(f"{name} {version}" for name, version in host.packages.items()),
     }

@@ -8,21 +8,27 @@ from crispstream.runtime.measure.plan.record import PlanRecord
 
 from . import frame
 from .plan_layers import layer_sections
-from .roofs import BOUNDS, roofline_section
+from .roofs import BOUNDS, roof_word, roofline_section
 from .words import counted, figure, joined, milliseconds, percent
 
 _METHOD = {
-    "roof of a layer": "the longest of three times: its multiply-accumulates over the device's "
+    "{} of a layer": "the longest of three times: its multiply-accumulates over the device's "
     "rate in its precision; its bytes over the memory's rate; and the launch of a kernel. A "
     "layer's bytes are activations read and written, each once, and weights.",
-    "roof of a frame": "the sum over the layers: they follow one another.",
-    "lower bound": "caches, tiles that do not fit, reorders and everything around the network are "
-    "left out, so the true time is longer.",
-    "estimate": "the same with rates that were measured on the spot: what such layers reach here. "
-    "It can be missed to either side.",
-    "expected": "the roof divided by the share of it that such networks reach.",
+    "{} of a frame": "the sum over the layers: they follow one another.",
     "intensity": "multiply-accumulates for each byte moved. Low ones wait for memory.",
     "GMAC": "10^9 multiply-accumulates; each counts as two floating-point operations.",
+}
+_OF_ROOFS = {
+    "lower bound": "reorders, tiles that do not fit and everything around the network are left "
+    "out: they make a frame take longer. Only a cache can make it take less: tensors are counted "
+    "as going to memory, and where a large L2 keeps them, steps bound by memory can be faster than "
+    "their roof.",
+    "expected": "the roof divided by the share of it that such networks reach.",
+}
+_OF_ESTIMATES = {
+    "estimate": "the rates were measured on the spot: they are what such layers reach here, no "
+    "bound, and can be missed to either side. Measured over estimate below 1 is faster.",
 }
 
 
@@ -56,8 +62,9 @@ def plan_page(record: PlanRecord) -> str:
 
 def _method(record: PlanRecord) -> dict[str, object]:
     """Return how the figures come about; rates that were measured bound nothing."""
-    left_out = ("lower bound", "expected") if record.device.measured else ("estimate",)
-    return {term: said for term, said in _METHOD.items() if term not in left_out}
+    word = roof_word(record.device)
+    more = _OF_ESTIMATES if record.device.measured else _OF_ROOFS
+    return {term.format(word): said for term, said in (_METHOD | more).items()}
 
 
 def _per_second(record: PlanRecord) -> tuple[float, float]:
@@ -70,8 +77,8 @@ def _tiles(record: PlanRecord) -> str:
     roof, expected = _per_second(record)
     if record.device.measured:
         rates = [
-            (milliseconds(record.roof_ms), "ms", "a frame, by rates measured on the spot"),
-            (figure(expected), "", "frames/s expected"),
+            (milliseconds(record.roof_ms), "ms", "a frame, an estimate"),
+            (figure(expected), "", "frames/s, an estimate"),
         ]
     else:
         rates = [
@@ -96,8 +103,8 @@ def _said(record: PlanRecord) -> str:
     if record.device.measured:
         said = (
             f"On {record.device.title}, a frame of {size_text(record.size)} px should take "
-            f"{record.model} {record.precision} about {milliseconds(record.roof_ms)} ms: the rates "
-            "were measured on the spot, so they are what layers reach here. "
+            f"{record.model} {record.precision} about {milliseconds(record.roof_ms)} ms: an "
+            "estimate, by rates that were measured on the spot. "
         )
     else:
         said += (
@@ -122,7 +129,7 @@ def _sustained(record: PlanRecord) -> str:
         return ""
     rates: list[str] = ["roof, ms", "frames/s at the roof", "expected frames/s"]
     if record.device.measured:
-        rates = ["estimate, ms", "frames/s"]
+        rates = ["estimate, ms", "estimate, frames/s"]
     rows = [
         [
             one.model,
@@ -160,9 +167,12 @@ def _device(record: PlanRecord) -> str:
         "memory": f"{figure(device.memory_gb_per_second)} GB/s, {figure(device.memory_gb)} GB",
         "launch": f"{figure(device.launch_us)} µs a layer at least",
     }
-    if passes := device.passes_gb_per_second:
+    for frames, passes in (
+        ("passes", device.passes_gb_per_second),
+        ("passes, large frames", device.large_passes_gb_per_second),
+    ):
         told = ", ".join(f"{name} {figure(speed)}" for name, speed in passes.items())
-        terms["passes"] = f"{told}, in GB/s: operators that only move bytes"
+        terms |= {frames: f"{told}, in GB/s: operators that only move bytes"} if told else {}
     terms |= {"measured": "on this machine, on the spot"} if device.measured else {}
     sources = "".join(f"<li>{frame.text(source)}</li>" for source in device.sources)
     if sources:

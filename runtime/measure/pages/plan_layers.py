@@ -7,7 +7,7 @@ from crispstream.runtime.measure.plan.record import PlannedLayer, PlanRecord
 from . import frame
 from .bars import Bar, bars, group_name, neighbours
 from .profile_layers import MOST_LAYERS, layer_cell
-from .roofs import BOUNDS, roof_word
+from .roofs import BOUNDS, against, roof_word, set_against
 from .words import figure, milliseconds, percent
 
 
@@ -55,13 +55,11 @@ def _table(record: PlanRecord) -> str:
     shown, rest = order[:MOST_LAYERS], order[MOST_LAYERS:]
     roof = roof_word(record.device)
     heads = ["layer", f"{roof}, ms", "set by"]
-    heads += ["measured, ms", f"of the {roof}"] if measured else ["share"]
+    heads += ["measured, ms", against(record.device)] if measured else ["share"]
     heads += ["GMAC", "MB"] if measured else ["GMAC", "MB", "MAC/byte"]
     rows = [_row(layer, record, measured=measured) for layer in shown]
     last = _rest(rest, record, measured=measured) if rest else None
-    order_words = (
-        f"Those that lose most against their {roof} first" if measured else "Longest first"
-    )
+    order_words = f"Those that take most beyond their {roof} first" if measured else "Longest first"
     return frame.section(
         "The layers",
         frame.table(heads, rows, words=("set by",), last=last, kind="many layers"),
@@ -80,11 +78,17 @@ def _row(layer: PlannedLayer, record: PlanRecord, *, measured: bool) -> list[obj
     row.append(layer.bound)
     if measured:
         row.append("" if layer.measured_ms is None else milliseconds(layer.measured_ms))
-        row.append("" if layer.achieved is None else percent(layer.achieved))
+        row.append(_against(layer, record))
     else:
         row.append(frame.share_bar(share))
     row += [figure(layer.macs / 1e9) if layer.macs else "", figure(layer.bytes / 1e6)]
     return row if measured else [*row, figure(layer.intensity) if layer.macs else ""]
+
+
+def _against(layer: PlannedLayer, record: PlanRecord) -> str:
+    if not layer.measured_ms or not layer.roof_ms:
+        return ""
+    return set_against(record.device, layer.roof_ms, layer.measured_ms)
 
 
 def _rest(layers: Sequence[PlannedLayer], record: PlanRecord, *, measured: bool) -> list[object]:

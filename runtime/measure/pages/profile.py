@@ -10,22 +10,23 @@ from crispstream.core.sizes import size_text
 from crispstream.runtime.measure.figures import Spread
 from crispstream.runtime.measure.plan.record import PlanRecord
 from crispstream.runtime.measure.profiling.record import Depths, ProfileRecord
+from crispstream.runtime.measure.profiling.summary import efficiency_words
 from crispstream.runtime.measure.report import WAITING_STAGES, stage_name
 
 from . import frame
 from .chart_lines import Panel, timelines
 from .chart_spread import histogram_of
-from .charts import stage_kind
+from .charts import IN_FLIGHT, stage_kind
 from .profile_layers import layer_sections
-from .stages import distribution_section, stage_definitions, waterfall_section
-from .words import cost_words, figure, joined, milliseconds, percent
+from .stages import distribution_section, stage_definitions, waterfall_section, with_in_flight
+from .words import cost_words, counted, figure, joined, milliseconds, more_or_less, percent, plural
 
 _TERMS = {
     "pipeline efficiency": "how much of the time is the network's. Where frames may be dropped, "
     "its median over that from captured to written: its share of a frame's way. Where all are "
     "kept they wait as long as queues are deep, so its share of the elapsed time.",
     "network busy": "time that the network worked over elapsed time. Near 100 % it sets the "
-    "rate; far below, something else does: the source, copies, or the output.",
+    "rate; lower ones do not tell what does: the source, copies, or an output.",
     "p50, p99 ...": "durations that half, 99 % ... of the frames did not exceed; within 1 %. "
     "Count, mean and maximum are exact.",
     "slot, queue": "where frames wait: before the restorer, and before an output. Their depth is "
@@ -36,8 +37,8 @@ _TERMS = {
 }
 _SMALL = 0.005
 """Parts of a frame's way below this share are not worth a word."""
-_LIMITING, _IDLE = 0.9, 0.7
-"""From this share of the time on the network sets the rate; below that it surely does not."""
+_LIMITING = 0.9
+"""From this share of the time on the network sets the rate; below, a profile does not tell."""
 _PERCENTILES = ("50", "95", "99")
 
 
@@ -64,21 +65,21 @@ def profile_page(record: ProfileRecord, plan: PlanRecord | None = None) -> str:
             "that were profiled"
         )
     stages = _stages(record)
+    means_ms = {name: spread.mean_ms for name, spread in stages.items()}
+    told = {**stage_definitions(with_in_flight(means_ms)), **_TERMS}
     rows = [histogram_of(name, spread, stage_kind(name)) for name, spread in stages.items()]
     sections = (
         frame.notes(record.notes),
         _tiles(record),
         _efficiency(record),
-        waterfall_section({name: spread.median_ms for name, spread in stages.items()}),
+        waterfall_section(means_ms),
         _timeline(record),
         _drops(record),
         distribution_section(rows),
         _table(stages),
         *layer_sections(record.layers, plan),
         _observer(record),
-        frame.section(
-            "What the numbers hold", frame.terms({**stage_definitions(stages), **_TERMS})
-        ),
+        frame.section("What the numbers hold", frame.terms(told)),
         _run(record),
     )
     run = record.run
@@ -98,61 +99,68 @@ def _tiles(record: ProfileRecord) -> str:
     total = record.stages.get("total")
     p99_ms = total.percentiles_ms.get("99", total.max_ms) if total is not None else 0.0
     run = record.run
-    busy = (percent(record.engine_busy), "", "of the time the network was busy")
+    frames = run.get("frames", 0)
+    shares = {percent(record.efficiency): "pipeline efficiency"}
+    if not _keeps_all(record):  # of which the efficiency is the same figure
+        shares.setdefault(percent(_busy(record)), "of the time the network was busy")
     return frame.tiles(
         [
             (milliseconds(record.end_to_end_ms), "ms", "captured to written, median"),
             (milliseconds(p99_ms), "ms", "captured to written, p99"),
-            *([] if _keeps_all(record) else [busy]),
-            (percent(record.efficiency), "", "pipeline efficiency"),
+            *((share, "", label) for share, label in shares.items()),
             (f"{run.get('frames_per_second') or 0:.1f}", "", "frames/s"),
-            (f"{run.get('frames', 0)}", "", f"frames, {run.get('dropped', 0)} dropped"),
+            (f"{frames}", "", f"{plural(frames, 'frame')}, {run.get('dropped', 0)} dropped"),
         ]
     )
 
 
 def _efficiency(record: ProfileRecord) -> str:
-    """Return where a frame's way goes, in words; medians, so the parts only nearly add up."""
+    """Return where a frame's way goes, in words."""
     if not record.end_to_end_ms:
         return ""
-    of = {name: spread.median_ms for name, spread in record.stages.items()}
+    said = f"{percent(record.efficiency)}: {efficiency_words(record)}. {_rate(record)}"
+    way = _way({name: spread.mean_ms for name, spread in record.stages.items()})
+    parts = "".join(f"<p>{escape(told)}</p>" for told in (said, way) if told)
+    return frame.section("Pipeline efficiency", f'<div class="said">{parts}</div>')
+
+
+def _way(means_ms: Mapping[str, float]) -> str:
+    """Return what a frame's way consists of; means, so that the parts add up."""
+    total_ms = means_ms.get("total", 0.0)
+    if not total_ms:
+        return ""
+    of = with_in_flight(means_ms)
     parts = {
         "waits in queues": sum(of.get(name, 0.0) for name in WAITING_STAGES),
         "is copied in and out": of.get("copy_in", 0.0) + of.get("copy_out", 0.0),
+        "is in the network": of.get("infer", 0.0),
+        "is in flight while the loop is with another frame": of.get(IN_FLIGHT, 0.0),
         "is written": of.get("write", 0.0),
     }
     told = [
-        f"{name} for {_share(ms, record)}"
+        f"{name} for {milliseconds(ms)} ms ({percent(ms / total_ms)})"
         for name, ms in parts.items()
-        if ms >= _SMALL * record.end_to_end_ms
+        if ms >= _SMALL * total_ms
     ]
-    rest = f"; it {joined(told)}" if told else ""
-    way = (
-        f"Of the {milliseconds(record.end_to_end_ms)} ms from captured to written, a typical "
-        f"frame is in the network for {_share(record.engine_ms, record)}{rest}."
-    )
-    said = f"{_busy(record)} {way}" if _keeps_all(record) else f"{way} {_busy(record)}"
-    heading = f"Pipeline efficiency: {percent(record.efficiency)}"
-    return frame.section(heading, f"<p>{escape(said)}</p>")
+    way = f"On average a frame takes {milliseconds(total_ms)} ms from captured to written"
+    return f"{way}: it {joined(told)}." if told else f"{way}."
 
 
 def _keeps_all(record: ProfileRecord) -> bool:
     return bool(record.run.get("policy") == "all")
 
 
-def _share(part_ms: float, record: ProfileRecord) -> str:
-    return f"{milliseconds(part_ms)} ms ({percent(part_ms / record.end_to_end_ms)})"
+def _busy(record: ProfileRecord) -> float:
+    return min(record.engine_busy, 1.0)
 
 
-def _busy(record: ProfileRecord) -> str:
+def _rate(record: ProfileRecord) -> str:
     """Return what the rate is set by, as far as the network's share of the time tells."""
-    share = record.engine_busy
-    told = f"Over the run the network was busy {percent(share)} of the time"
+    busy = _busy(record)
+    told = f"Over the run the network was busy {percent(busy)} of the time"
     if _keeps_all(record):
-        told = f"Every frame was kept, so the rate counts, not the wait. {told}"
-    if share >= _LIMITING:
-        return f"{told}: it sets the rate."
-    return f"{told}: the rate is set elsewhere." if share < _IDLE else f"{told}."
+        told = "Every frame was kept, so what counts is the rate, not the wait"
+    return f"{told}. The network sets the rate." if busy >= _LIMITING else f"{told}."
 
 
 def _timeline(record: ProfileRecord) -> str:
@@ -198,7 +206,7 @@ def _drops(record: ProfileRecord) -> str:
     return frame.section(
         "Frames lost, by cause",
         frame.table(("cause", "frames", "of captured"), rows),
-        f"{captured} frames captured, {run.get('frames', 0)} restored.",
+        f"{counted(captured, 'frame')} captured, {run.get('frames', 0)} restored.",
     )
 
 
@@ -229,7 +237,7 @@ def _observer(record: ProfileRecord) -> str:
         more = layers.engine_ms / layers.plain_ms - 1
         terms["the layers"] = (
             f"a frame took {milliseconds(layers.engine_ms)} ms while layers were timed and "
-            f"{milliseconds(layers.plain_ms)} ms without, in turns ({100 * more:+.1f} %). Layers "
+            f"{milliseconds(layers.plain_ms)} ms without, in turns ({more_or_less(more)}). Layers "
             "are timed in runs of their own, so no other figure here holds that."
         )
     return frame.section("What measuring cost", frame.terms(terms))

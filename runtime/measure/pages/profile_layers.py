@@ -9,8 +9,8 @@ from crispstream.runtime.measure.profiling.record import LayerProfile, LayerTime
 
 from . import frame
 from .bars import Bar, bars, group_name, neighbours
-from .roofs import roof_word, roofline_section
-from .words import figure, milliseconds, percent
+from .roofs import against, roof_word, roofline_section, set_against
+from .words import counted, figure, milliseconds, percent
 
 MOST_LAYERS = 24
 """Rows of the table; the rest is summed."""
@@ -26,8 +26,8 @@ class _Row:
     """Of the plan: those whose main node it computes."""
 
     @property
-    def mean_ms(self) -> float:
-        return self.layer.spread.mean_ms
+    def median_ms(self) -> float:
+        return self.layer.spread.median_ms
 
     @property
     def roof_ms(self) -> float:
@@ -57,8 +57,8 @@ def _rows(layers: Sequence[LayerTime], plan: PlanRecord | None) -> list[_Row]:
 
 
 def _bars(profile: LayerProfile, rows: Sequence[_Row]) -> str:
-    groups = neighbours(rows, lambda row: row.mean_ms)
-    sums_ms = [sum(row.mean_ms for row in group) for group in groups]
+    groups = neighbours(rows, lambda row: row.median_ms)
+    sums_ms = [sum(row.median_ms for row in group) for group in groups]
     longest_ms = max(sums_ms) or 1.0
     shown = [
         Bar(
@@ -71,27 +71,27 @@ def _bars(profile: LayerProfile, rows: Sequence[_Row]) -> str:
     added = f", {percent(profile.added_share)} of it in what the engine added itself: reorders, "
     return frame.section(
         "Layers in order of execution",
-        bars("Mean time of each layer", shown),
-        f"Means of {profile.frames} frames, timed by {profile.how}. Together the layers take "
-        f"{milliseconds(profile.layers_ms)} ms"
+        bars("Median time of each layer", shown),
+        f"Medians of {counted(profile.frames, 'frame')}, timed by {profile.how}. Together the "
+        f"layers take {milliseconds(profile.layers_ms)} ms"
         f"{f'{added}copies, casts' if profile.added_share else ''}; a frame in turns with them "
         f"{milliseconds(profile.plain_ms)} ms.",
     )
 
 
 def _table(rows: Sequence[_Row], plan: PlanRecord | None) -> str:
-    dearest = sorted(rows, key=lambda row: -row.mean_ms)
+    dearest = sorted(rows, key=lambda row: -row.median_ms)
     shown, rest = dearest[:MOST_LAYERS], dearest[MOST_LAYERS:]
-    heads = ["layer", "mean, ms", "share", "GMAC"]
+    heads = ["layer", "median, ms", "share", "GMAC"]
     note = "Longest first; below each its operator, precision, output and nodes of the graph."
     if plan is not None:
         roof = roof_word(plan.device)
-        heads += [f"{roof}, ms", f"of the {roof}"]
-        note += f" Of the {roof}: {_SHARE_OF[roof]}, over the time taken."
+        heads += [f"{roof}, ms", against(plan.device)]
+        note += f" {_AGAINST[roof]}"
     cells = [[*_cells(row), *_roof([row], plan)] for row in shown]
     last = None
     if rest:
-        sums = [milliseconds(sum(row.mean_ms for row in rest))]
+        sums = [milliseconds(sum(row.median_ms for row in rest))]
         sums += [percent(sum(row.layer.share for row in rest))]
         sums += [_giga(sum(row.layer.macs for row in rest)), *_roof(rest, plan)]
         last = [f"{len(rest)} more", *sums]
@@ -99,9 +99,10 @@ def _table(rows: Sequence[_Row], plan: PlanRecord | None) -> str:
     return frame.section("The dearest layers", content, note)
 
 
-_SHARE_OF = {
-    "roof": "the least that the device allows",
-    "estimate": "what rates measured on the spot let expect",
+_AGAINST = {
+    "roof": "Of the roof: the least that the device allows, over the time taken.",
+    "estimate": "Measured / estimate: the time taken over what rates measured on the spot let "
+    "expect; below 1 it was faster.",
 }
 
 
@@ -109,20 +110,22 @@ def _cells(row: _Row) -> list[object]:
     layer = row.layer
     return [
         layer_cell(layer.name, layer.nodes, layer.op, layer.precision, layer.shape),
-        milliseconds(row.mean_ms),
+        milliseconds(row.median_ms),
         frame.share_bar(layer.share),
         _giga(layer.macs),
     ]
 
 
 def _roof(rows: Sequence[_Row], plan: PlanRecord | None) -> list[str]:
+    """Return the roof of the layers that have one, and how these stand against it."""
     if plan is None:
         return []
-    roof_ms = sum(row.roof_ms for row in rows)
-    mean_ms = sum(row.mean_ms for row in rows)
-    if not roof_ms or not mean_ms:
+    having = [row for row in rows if row.roof_ms and row.median_ms]
+    if not having:
         return ["", ""]
-    return [milliseconds(roof_ms), percent(roof_ms / mean_ms)]
+    roof_ms = sum(row.roof_ms for row in having)
+    median_ms = sum(row.median_ms for row in having)
+    return [milliseconds(roof_ms), set_against(plan.device, roof_ms, median_ms)]
 
 
 def _giga(macs: int) -> str:

@@ -68,7 +68,7 @@ def readings_section(readings: Sequence[Reading]) -> str:
     if not rows and not said:
         return ""
     heads = ("reading", "lowest", "middle", "highest", "readings")
-    figures = table(heads, rows) if rows else ""
+    figures = table(heads, rows, kind="many") if rows else ""
     words = table(("state", "readings"), said) if said else ""
     return section(
         "What the machine told", figures + words, "Read between timed frames, never in one."

@@ -6,7 +6,7 @@ from crispstream.runtime.measure.plan.record import Device, PlannedLayer, PlanRe
 
 from . import frame
 from .chart_roofline import Dot, roofline
-from .words import counted, milliseconds
+from .words import counted, milliseconds, percent
 
 BOUNDS = {
     "compute": "arithmetic sets its time",
@@ -33,6 +33,16 @@ def _dot(layer: PlannedLayer) -> Dot:
 def roof_word(device: Device) -> str:
     """Return what the least time of a layer is called: of rates measured it is an estimate."""
     return "estimate" if device.measured else "roof"
+
+
+def against(device: Device) -> str:
+    """Return what the column is called that sets layers against their roof or estimate."""
+    return "measured / estimate" if device.measured else "of the roof"
+
+
+def set_against(device: Device, roof_ms: float, measured_ms: float) -> str:
+    """Return that figure: of a roof the share that was reached, of an estimate the ratio to it."""
+    return f"{measured_ms / roof_ms:.2f}" if device.measured else percent(roof_ms / measured_ms)
 
 
 def roofline_section(plan: PlanRecord) -> str:
@@ -64,9 +74,9 @@ def _note(plan: PlanRecord, *, measured: bool) -> str:
             "Across: multiply-accumulates for each byte moved. Up: 10^12 multiply-accumulates a "
             "second (TMAC/s). Both logarithmic. The slope is memory, the levels arithmetic; the "
             "area of a mark is its time.",
-            "The rates were measured, so layers may lie somewhat above the lines."
+            "The lines are an estimate, by rates that were measured, so layers may lie above them."
             if plan.device.measured
-            else "No layer can be above the lines.",
+            else "No layer can be above the lines, other than one whose tensors a cache keeps.",
             "Marks are as measured." if measured else _UNMEASURED[plan.device.measured],
             _hidden(plan),
         ]
@@ -76,7 +86,7 @@ def _note(plan: PlanRecord, *, measured: bool) -> str:
 _UNMEASURED = {
     False: "Marks are where the roof lets layers be; those below the lines are held by their "
     "launch.",
-    True: "Marks are where layers are expected.",
+    True: "Marks are where the estimate has the layers.",
 }
 
 

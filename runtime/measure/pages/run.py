@@ -16,8 +16,8 @@ from . import frame
 from .chart_spread import Histogram
 from .charts import stage_kind
 from .run_live import live_sections
-from .stages import distribution_section, stage_definitions, waterfall_section
-from .words import counted, milliseconds
+from .stages import distribution_section, stage_definitions, waterfall_section, with_in_flight
+from .words import counted, figure, milliseconds, plural
 
 if TYPE_CHECKING:
     from crispstream.runtime.stream.drift import Drift, FigureDrift
@@ -96,7 +96,7 @@ def _tiles(report: RunReport) -> str:
 
 
 def _frame_words(report: RunReport) -> str:
-    words = [f"frames, {report.stream.dropped} dropped"]
+    words = [f"{plural(report.stream.frames, 'frame')}, {report.stream.dropped} dropped"]
     if report.stream.damaged:
         words.append(f"{report.stream.damaged} damaged")
     if report.stream.stopped:
@@ -119,7 +119,8 @@ def _quality(quality: Quality | None) -> str:
     return frame.section(
         "Quality against the truth",
         frame.table(("method", "PSNR, dB", "over bicubic, dB"), rows),
-        f"PSNR, mean over {quality.frames} frames, on restored bytes before video encoding.",
+        f"PSNR, mean over {counted(quality.frames, 'frame')}, on restored bytes before "
+        "video encoding.",
     )
 
 
@@ -128,24 +129,32 @@ def _drift(drift: "Drift | None") -> str:
         return ""
     return frame.section(
         "Input against the calibration",
-        frame.table(("figure", "calibrated", "seen", "outside"), map(_drift_row, drift.figures)),
-        f"{drift.outside} of {drift.watched} watched frames outside "
+        frame.table(
+            ("figure", "calibrated", "seen", "outside"),
+            map(_drift_row, drift.figures),
+            kind="many",
+        ),
+        f"{drift.outside} of {counted(drift.watched, 'watched frame')} outside "
         f"({100 * drift.outside_share:.0f} %), {counted(drift.alarms, 'alarm')}.",
     )
 
 
-def _drift_row(figure: "FigureDrift") -> tuple[object, ...]:
-    outside = frame.Html(f'<span class="out">{figure.outside}</span>')
+def _drift_row(seen: "FigureDrift") -> tuple[object, ...]:
+    outside = frame.Html(f'<span class="out">{seen.outside}</span>')
     return (
-        figure.figure,
-        f"{figure.calibrated_low:.3g} to {figure.calibrated_high:.3g}",
-        f"{figure.lowest:.3g} to {figure.highest:.3g}",
-        outside if figure.outside else 0,
+        seen.figure,
+        f"{figure(seen.calibrated_low)} to {figure(seen.calibrated_high)}",
+        f"{figure(seen.lowest)} to {figure(seen.highest)}",
+        outside if seen.outside else 0,
     )
 
 
 def _waterfall(report: RunReport) -> str:
-    return waterfall_section({name: row["p50_ms"] for name, row in _stages(report).items()})
+    return waterfall_section(_means_ms(report))
+
+
+def _means_ms(report: RunReport) -> dict[str, float]:
+    return {name: row["mean_ms"] for name, row in _stages(report).items()}
 
 
 def _distribution(report: RunReport) -> str:
@@ -173,7 +182,7 @@ def _percentiles(report: RunReport) -> str:
             ("stage", "p50", "p95", "p99", "max", "frames", "mean"),
             [(name, *cells) for name, cells in rows.items()],
             last=None if total is None else ("total", *total),
-            kind="stages",
+            kind="many",
         ),
         "Milliseconds.",
     )
@@ -190,7 +199,7 @@ def _named(report: RunReport, by_stage: Mapping[str, Figures]) -> dict[str, Figu
 
 
 def _definitions(report: RunReport) -> str:
-    stages = stage_definitions(_stages(report))
+    stages = stage_definitions(with_in_flight(_means_ms(report)))
     terms = {**stages, **_TERMS, **(_DRIFT_TERMS if report.drift is not None else {})}
     return frame.section("What the numbers hold", frame.terms(terms))
 

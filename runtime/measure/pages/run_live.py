@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from crispstream.runtime.measure.report import RunReport
 
 from .frame import table
+from .words import figure
 
 _MOST_EVENTS = 40
 """States shown; the JSON has all that were kept."""
@@ -56,7 +57,7 @@ def _outputs(report: RunReport) -> tuple[str, str, str] | None:
 
 
 def _figures(figures: Mapping[str, float]) -> list[str]:
-    return [f"{name} {value:.4g}" for name, value in figures.items()]
+    return [f"{name} {figure(value)}" for name, value in figures.items()]
 
 
 def _rungs(report: RunReport) -> tuple[str, str, str] | None:

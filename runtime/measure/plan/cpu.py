@@ -1,4 +1,4 @@
-"""This CPU, measured on the spot: what layers like ours reach on it, in about two seconds.
+"""This CPU, measured on the spot: what layers like ours reach on it, in about three seconds.
 
 The probe is a small bundle (examples/make_probe_graphs.py) with the operators and channel counts of
 the edge family. ONNX Runtime's own profiler times its layers, in a session with the same options
@@ -15,18 +15,21 @@ from pathlib import Path
 import numpy as np
 
 from crispstream.core.bundle import Bundle
-from crispstream.core.sizes import Size
+from crispstream.core.sizes import Size, size_text
 from crispstream.runtime.engine.available import CPU
 from crispstream.runtime.measure.host import host_facts
 from crispstream.runtime.measure.profiling.layers import profile_layers
 
 from .profiled import with_times
 from .record import Device, PlannedLayer
-from .roofline import pass_name, plan_layers
+from .roofline import REORDER, pass_name, plan_layers, reordered_bytes
 
 PROBE = Path(__file__).parent / "probe"
-SIZE: Size = (320, 180)
-ROUNDS = 15
+SMALL: Size = (160, 90)
+LARGE: Size = (640, 360)
+"""Frames of which caches hold most tensors, and of which they do not."""
+
+ROUNDS = {SMALL: 15, LARGE: 5}
 FORMS = {"fp32": "fp32", "int8": "int8-cpu"}
 """What a rate is of -> graph of the probe that tells it."""
 
@@ -55,48 +58,60 @@ def measured_cpu() -> Device:
         EngineError: if ONNX Runtime cannot run them.
     """
     bundle = Bundle.load(PROBE)
-    forms = {rate: _timed(bundle, form, SIZE, ROUNDS) for rate, form in FORMS.items()}
+    small, large = (
+        {rate: _timed(bundle, form, size, ROUNDS[size]) for rate, form in FORMS.items()}
+        for size in (SMALL, LARGE)
+    )
     tiny = _timed(bundle, FORMS["fp32"], _TINY, _TINY_ROUNDS)
     host = host_facts()
     onnxruntime = f"ONNX Runtime {host.packages['onnxruntime']}"
-    return device_from(
-        forms, tiny, f"{host.processor}, {host.cores} cores, {onnxruntime}", _memory_gb()
-    )
+    title = f"{host.processor}, {host.cores} cores, {onnxruntime}"
+    return device_from(small, large, tiny, title, _memory_gb())
 
 
-def device_from(forms: Mapping[str, Timed], tiny: Timed, title: str, memory_gb: float) -> Device:
+def device_from(
+    small: Mapping[str, Timed],
+    large: Mapping[str, Timed],
+    tiny: Timed,
+    title: str,
+    memory_gb: float,
+) -> Device:
     """Return the device that such times describe.
 
     Args:
-        forms: rate -> the probe in the graph that tells it.
+        small: rate -> the probe in the graph that tells it, on frames of SMALL.
+        large: likewise, of LARGE.
         tiny: the probe on a frame with next to no work: what is left is starting operators.
         title: of the machine.
         memory_gb: that it has.
     """
-    passes = _passes(forms)
+    passes, large_passes = _passes(small), _passes(large)
     return Device(
         name="cpu",
         title=title,
-        tera_macs={rate: _rate(timed, rate) for rate, timed in forms.items()},
-        memory_gb_per_second=statistics.median(passes[op] for op in _ELEMENTWISE),
+        tera_macs={rate: _rate((small[rate], large[rate]), rate) for rate in small},
+        memory_gb_per_second=statistics.median(large_passes[op] for op in _ELEMENTWISE),
         memory_gb=memory_gb,
         launch_us=1e3 * tiny.frame_ms / len(tiny.steps),
         sources=(
-            f"measured on the spot, on {SIZE[0]}x{SIZE[1]} px: {ROUNDS} frames of the kit's "
-            "probe graphs; medians of their layers by ONNX Runtime's profiler, scaled to the "
-            "frame's median without it",
+            f"measured on the spot: {ROUNDS[SMALL]} frames of {size_text(SMALL)} px and "
+            f"{ROUNDS[LARGE]} of {size_text(LARGE)} px of the kit's probe graphs; medians of their "
+            "layers by ONNX Runtime's profiler, scaled to the frame's median without it",
         ),
         measured=True,
         kind="cpu",
         passes_gb_per_second=passes,
+        large_passes_gb_per_second=large_passes,
+        passes_px=(SMALL[0] * SMALL[1], LARGE[0] * LARGE[1]),
     )
 
 
 def _passes(forms: Mapping[str, Timed]) -> dict[str, float]:
     """Return the 10^9 bytes a second of each operator that only goes over memory.
 
-    In the INT8 graph of floating-point convolutions too: what they write is laid out anew for
-    those in INT8, which is what ONNX Runtime adds there and takes longer than their arithmetic.
+    In the INT8 graph of floating-point convolutions too, which read three planes there. What ONNX
+    Runtime adds to lay pixels out for convolutions and back counts by what those in floating point
+    read and write.
     """
     moved: dict[str, int] = defaultdict(int)
     spent_ms: dict[str, float] = defaultdict(float)
@@ -106,16 +121,17 @@ def _passes(forms: Mapping[str, Timed]) -> dict[str, float]:
                 name = pass_name(step.op.partition("+")[0], in_int8=rate == "int8")
                 moved[name] += step.bytes
                 spent_ms[name] += step.measured_ms
-    spent_ms[pass_name("Conv", in_int8=True)] += forms["int8"].added_ms
+        if timed.added_ms:
+            name = pass_name(REORDER, in_int8=rate == "int8")
+            moved[name], spent_ms[name] = reordered_bytes(timed.steps), timed.added_ms
     return {name: 1e-6 * moved[name] / spent_ms[name] for name in moved}
 
 
-def _rate(timed: Timed, precision: str) -> float:
+def _rate(sizes: Sequence[Timed], precision: str) -> float:
     """Return the 10^12 multiply-accumulates a second of the convolutions of a precision."""
-    products = [step for step in timed.steps if step.macs and step.precision == precision]
+    steps = [step for timed in sizes for step in timed.steps]
+    products = [step for step in steps if step.macs and step.precision == precision]
     spent_ms = sum(step.measured_ms or 0.0 for step in products)
-    if precision == "fp32":
-        spent_ms += timed.added_ms
     return 1e-9 * sum(step.macs for step in products) / spent_ms
 
 

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from crispstream.core.layers import ITEM_BYTES, Layer, Tensor, side
 from crispstream.core.sizes import Size
+from crispstream.core.tensors import RESTORED, STATE_OUT
 
 PRODUCTS = frozenset(
     ("Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "ConvInteger", "MatMulInteger")
@@ -80,6 +81,11 @@ def fuse(layers: Sequence[Layer], kind: str, size: Size) -> tuple[Step, ...]:
     return tuple(_step(group, readers) for group in _groups(parts, readers, rule, size))
 
 
+def is_output(name: str) -> bool:
+    """Return whether a tensor leaves the graph, even if a layer of it reads it too."""
+    return name == RESTORED or name.startswith(STATE_OUT)
+
+
 def tensor_bytes(tensor: Tensor, width: int, height: int) -> int:
     """Return the bytes of a tensor for frames of a size in px; ValueError if it has none."""
     return prod(side(dim, width, height) for dim in tensor.shape) * ITEM_BYTES[tensor.type]
@@ -137,7 +143,8 @@ def _parts(layers: Sequence[Layer], rule: _Rule) -> Iterator[_Part]:
             readers[tensor.name].append(layer)
     for layer in layers:
         after = readers[layer.writes[0].name]
-        if after and all(rule.converts(reader, layer) for reader in after):
+        leaves = any(is_output(tensor.name) for tensor in layer.writes)
+        if after and not leaves and all(rule.converts(reader, layer) for reader in after):
             continue
         reads: list[Tensor] = []
         converts: list[Layer] = []
@@ -180,7 +187,9 @@ def _outputs(group: Sequence[_Part], readers: _Readers) -> list[Tensor]:
         tensor
         for part in group
         for tensor in part.layer.writes
-        if not readers[tensor.name] or any(one not in group for one in readers[tensor.name])
+        if is_output(tensor.name)
+        or not readers[tensor.name]
+        or any(one not in group for one in readers[tensor.name])
     ]
 
 

@@ -6,12 +6,13 @@ from datetime import datetime, timezone
 from crispstream.core.bundle import Bundle, Graph
 from crispstream.core.errors import UsageError
 from crispstream.core.sizes import Size, size_text
+from crispstream.runtime.measure.host import host_facts
 from crispstream.runtime.measure.profiling.record import ProfileRecord
 
-from .profiled import layers_for, with_times
+from .profiled import check_device, layers_for, whose, with_times
 from .record import Device, PlannedLayer, PlanRecord
 from .roofline import memory_mb, plan_layers
-from .sustained import expected_share, padded, sustained
+from .sustained import UNTOLD, expected_share, padded, sustained
 
 DEFAULT_SIZE: Size = (320, 180)
 BACKENDS = {"gpu": "tensorrt", "cpu": "onnxruntime"}
@@ -55,7 +56,7 @@ def plan(
 
     Raises:
         UsageError: if the graph takes frames of another size only, or the profile is of something
-            else.
+            else: another graph, size or device.
         BundleError: if the bundle has no layers.json.
     """
     frame = _size(bundle, size)
@@ -64,8 +65,9 @@ def plan(
     steps = plan_layers(layers, device, *taken)
     notes = [_MEASURED] if device.measured else [_ROOF, _SHARE.format(100 * expected_share(device))]
     if profile is not None:
+        check_device(profile, device, host_facts())
         steps, elsewhere_ms = _with_profile(bundle, graph, taken, steps, profile)
-        notes += _elsewhere(elsewhere_ms)
+        notes += [*filter(None, [whose(profile, device)]), *_elsewhere(elsewhere_ms)]
     memory = memory_mb(layers, device, *taken)
     return PlanRecord(
         model=bundle.name,
@@ -82,7 +84,7 @@ def plan(
         sustained=sustained(_told(bundle, beside), device),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         profile=profile_name,
-        notes=(*notes, *_doubts(device, steps, memory)),
+        notes=(*notes, UNTOLD, *_doubts(device, steps, memory)),
     )
 
 

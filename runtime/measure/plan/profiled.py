@@ -5,9 +5,16 @@ from dataclasses import replace
 
 from crispstream.core.errors import UsageError
 from crispstream.core.sizes import Size, size_text
+from crispstream.runtime.engine.available import CPU, CUDA
+from crispstream.runtime.engine.native import FLAVOURS
+from crispstream.runtime.measure.host import Host
 from crispstream.runtime.measure.profiling.record import LayerProfile, LayerTime, ProfileRecord
 
-from .record import PlannedLayer
+from .record import Device, PlannedLayer
+from .roofline import ADDED
+
+_KINDS = dict.fromkeys((*FLAVOURS, CUDA), "gpu") | dict.fromkeys((CPU, f"{CPU}-cpu"), "cpu")
+"""Backend, as it is chosen and as it calls itself -> kind of device that it runs on."""
 
 
 def with_times(
@@ -17,7 +24,8 @@ def with_times(
 
     A layer of the engine belongs to the step whose name is among its nodes. Where it holds the
     names of several, the engine joined them, and none of them has a time of its own; where it
-    holds none, such as an activation that was not fused, to the step that has its first node.
+    holds none, such as an activation that was not fused, to the step that has its first node. What
+    has no nodes the engine added: to the step without nodes, where there is one.
 
     Args:
         planned: of the same graph.
@@ -33,7 +41,7 @@ def with_times(
     joined: set[int] = set()
     elsewhere_ms = 0.0
     for layer in timed:
-        own = {names[node] for node in layer.nodes if node in names}
+        own = {names[node] for node in layer.nodes or (ADDED,) if node in names}
         own = own or {places[node] for node in layer.nodes[:1] if node in places}
         if len(own) == 1:
             place = own.pop()
@@ -50,6 +58,54 @@ def _timed(layer: PlannedLayer, measured_ms: float | None) -> PlannedLayer:
     if not measured_ms:
         return layer
     return replace(layer, measured_ms=measured_ms, achieved=layer.roof_ms / measured_ms)
+
+
+def check_device(profile: ProfileRecord, device: Device, here: Host) -> None:
+    """Refuse a profile that cannot be of the device that is planned.
+
+    Which GPU it was of is told by `whose`: names of drivers and of data sheets differ too much to
+    be compared.
+
+    Args:
+        profile: as read from its file.
+        device: that is planned.
+        here: this machine, whose CPU a measured device is.
+
+    Raises:
+        UsageError: if it is of a device of another kind, or of another CPU than the measured one.
+    """
+    backend = str(profile.run.get("backend", ""))
+    kind = _KINDS.get(backend, device.kind)
+    if kind != device.kind:
+        there = "--device cpu, on the machine of the profile" if kind == "cpu" else "its GPU"
+        raise UsageError(
+            f"the profile is of a {kind.upper()} ({backend} on {_machine(profile.host, kind)}), "
+            f"and {device.title} is a {device.kind.upper()}: their times have nothing in common; "
+            f"plan {there}, or profile on {device.title}: crispstream profile SOURCE"
+        )
+    ours, theirs = (f"{host.processor}, {host.cores} cores" for host in (here, profile.host))
+    if device.measured and ours != theirs:
+        raise UsageError(
+            f"the profile is of another CPU ({theirs}) than this one ({ours}), which the estimate "
+            "is of; plan on the machine of the profile, or profile here: crispstream profile SOURCE"
+        )
+
+
+def whose(profile: ProfileRecord, device: Device) -> str:
+    """Return a note that tells what the profile was of, for people to compare with the plan's."""
+    if device.measured:
+        return ""
+    return (
+        f"The profile is of {_machine(profile.host, device.kind)}, the roofs are of {device.title}:"
+        " shares are right only if that is the same, in the same power mode."
+    )
+
+
+def _machine(host: Host, kind: str) -> str:
+    if kind == "cpu":
+        return host.processor
+    driver = f", driver {host.driver}" if host.driver else ""
+    return f"{host.gpu}{driver}" if host.gpu else "a GPU that it does not name"
 
 
 def layers_for(

@@ -33,8 +33,12 @@ class Device:
     kind: str = "gpu"
     """gpu or cpu: what its engine fuses; see `fusing`."""
     passes_gb_per_second: Mapping[str, float] = field(default_factory=dict)
-    """Operator -> 10^9 bytes a second that it reaches, where measured; with "/int8" behind it in
-    graphs with INT8 layers. Others: `memory_gb_per_second`."""
+    """Operator -> 10^9 bytes a second that it reaches on small frames, where measured; with "/int8"
+    behind it in graphs with INT8 layers. Others: `memory_gb_per_second`."""
+    large_passes_gb_per_second: Mapping[str, float] = field(default_factory=dict)
+    """The same on large frames, which no cache holds; between, by the logarithm of the pixels."""
+    passes_px: tuple[int, int] = (0, 0)
+    """Pixels of the small and the large frames."""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ nor than starting it: the roofline model (Williams, Waterman and Patterson, "Roo
 visual performance model for multicore architectures", CACM 52(4), 2009), with a floor for kernels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import log
 
 from crispstream.core.layers import GraphLayers, Tensor, sized
+from crispstream.core.sizes import Size
 from crispstream.core.tensors import FRAME, RESTORED
 
 from .fusing import Step, fuse, tensor_bytes
@@ -15,6 +17,11 @@ from .record import Device, PlannedLayer
 
 SLOTS = 4
 """Pairs of frame buffers that a restorer holds by default: two frames in flight, two handed out."""
+
+ADDED = "(added by the engine)"
+"""Step of what no node asks for, where it was measured: laying pixels out for convolutions."""
+REORDER = "Reorder"
+"""Its operator."""
 
 _WIDER = {"int8": ("int8", "fp16", "fp32"), "fp16": ("fp16", "fp32")}
 """What computes a precision for which a device has no rate."""
@@ -36,7 +43,23 @@ def plan_layers(
     """
     in_int8 = any(layer.precision == "int8" for layer in layers.layers)
     steps = fuse(layers.layers, device.kind, (width, height))
-    return tuple(_planned(step, device, (width, height), in_int8=in_int8) for step in steps)
+    planned = [_planned(step, device, (width, height), in_int8=in_int8) for step in steps]
+    return (*planned, *_added(planned, device, (width, height), in_int8=in_int8))
+
+
+def reordered_bytes(steps: Sequence[PlannedLayer]) -> int:
+    """Return what floating-point convolutions read and write, by which reorders are counted."""
+    return sum(step.bytes for step in steps if step.macs and step.precision != "int8")
+
+
+def _added(
+    steps: Sequence[PlannedLayer], device: Device, size: Size, *, in_int8: bool
+) -> Iterator[PlannedLayer]:
+    """Yield the step of what the engine adds, if the device tells its speed."""
+    moved, name = reordered_bytes(steps), pass_name(REORDER, in_int8=in_int8)
+    if moved and name in device.passes_gb_per_second:
+        roof_ms = 1e-6 * moved / _measured_speed(device, name, size)
+        yield PlannedLayer(ADDED, (), REORDER, "other", (), 0, moved, 0.0, roof_ms, "memory")
 
 
 def _planned(step: Step, device: Device, size: tuple[int, int], *, in_int8: bool) -> PlannedLayer:
@@ -45,7 +68,7 @@ def _planned(step: Step, device: Device, size: tuple[int, int], *, in_int8: bool
     moved = step_bytes(step, *size)
     roofs = {
         "compute": 1e-9 * macs / macs_rate(device, step.main.precision),
-        "memory": 1e-6 * moved / pass_speed(device, step, in_int8=in_int8),
+        "memory": 1e-6 * moved / pass_speed(device, step, size, in_int8=in_int8),
         "launch": 1e-3 * device.launch_us,
     }
     bound = max(roofs, key=lambda name: roofs[name])
@@ -75,15 +98,26 @@ def macs_rate(device: Device, precision: str) -> float:
     return next(device.tera_macs[one] for one in wider if one in device.tera_macs)
 
 
-def pass_speed(device: Device, step: Step, *, in_int8: bool) -> float:
-    """Return the 10^9 bytes a second at which a step's bytes move.
+def pass_speed(device: Device, step: Step, size: Size, *, in_int8: bool) -> float:
+    """Return the 10^9 bytes a second at which a step's bytes move, on frames of a size in px.
 
     `in_int8`: whether the graph has INT8 layers, in which ONNX Runtime lays pixels out otherwise.
     """
     if step.main.precision == "int8" and not step.is_pass:
         return device.memory_gb_per_second
-    name = pass_name(step.main.op, in_int8=in_int8)
-    return device.passes_gb_per_second.get(name, device.memory_gb_per_second)
+    return _measured_speed(device, pass_name(step.main.op, in_int8=in_int8), size)
+
+
+def _measured_speed(device: Device, name: str, size: Size) -> float:
+    """Return the speed of an operator's passes: between small and large frames, by log of px."""
+    small = device.passes_gb_per_second.get(name, device.memory_gb_per_second)
+    large = device.large_passes_gb_per_second.get(name, small)
+    least_px, most_px = device.passes_px
+    if not 0 < least_px < most_px:
+        return small
+    share = log(size[0] * size[1] / least_px) / log(most_px / least_px)
+    share = min(1.0, max(0.0, share))
+    return float(small ** (1 - share) * large**share)
 
 
 def pass_name(op: str, *, in_int8: bool) -> str:

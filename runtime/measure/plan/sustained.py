@@ -21,6 +21,13 @@ GPU_SHARE = 0.3
 cores badly; 20 to 50 % of the roof is what is seen of such. A bench on the device replaces it."""
 
 
+UNTOLD = (
+    "Of networks without a shipped bundle, such as edge-m, only the planned one has rows: export "
+    "one and give crispstream plan the path of its bundle."
+)
+"""What `sustained` cannot tell of."""
+
+
 def expected_share(device: Device) -> float:
     """Return the share of the roof that the kit's networks are expected to reach on a device."""
     return 1.0 if device.measured else GPU_SHARE

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from crispstream.core.layers import GraphLayers, Layer, sized
+from crispstream.core.tensors import RESTORED, STATE_OUT
 from crispstream.runtime.measure.figures import Spread
 
 from .joining import Claim, join
 from .record import LayerTime
+
+_OUTPUTS = (RESTORED, STATE_OUT)
+"""How names of tensors begin that the graph gives away, whether or not a layer reads them too."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ def layer_times(
     """
     joined = join([layer.claim for layer in timed], graph.layers)
     by_name = {layer.name: layer for layer in graph.layers}
-    total_ms = sum(_total_ms(layer.spread) for layer in timed)
+    total_ms = sum(layer.spread.median_ms for layer in timed)
     return tuple(
         LayerTime(
             name=layer.name,
@@ -48,16 +52,12 @@ def layer_times(
             precision=layer.precision,
             shape=layer.shape,
             spread=layer.spread,
-            share=_total_ms(layer.spread) / total_ms if total_ms else 0.0,
+            share=layer.spread.median_ms / total_ms if total_ms else 0.0,
             macs=sum(sized(by_name[node], width, height).macs for node in nodes),
             bytes=_bytes(layer, [by_name[node] for node in nodes], graph, width, height),
         )
         for layer, nodes in zip(timed, joined, strict=True)
     )
-
-
-def _total_ms(spread: Spread) -> float:
-    return spread.mean_ms * spread.count
 
 
 def _bytes(
@@ -86,7 +86,7 @@ def _border_bytes(nodes: Sequence[Layer], graph: GraphLayers, width: int, height
         writes=tuple(
             tensor
             for name, tensor in made.items()
-            if name in read_outside or name not in read_inside
+            if name in read_outside or name not in read_inside or name.startswith(_OUTPUTS)
         ),
     )
     there = sized(border, width, height)

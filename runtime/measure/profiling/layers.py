@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from crispstream.core.bundle import Bundle, Graph
-from crispstream.core.errors import UsageError
+from crispstream.core.errors import EngineError, UsageError
 from crispstream.core.pixels import Bytes
 from crispstream.runtime.engine.available import CPU, CUDA
 from crispstream.runtime.engine.native import FLAVOURS
 
 from .record import LayerProfile
+from .turns import NO_LIMITS, Limits
 
 _CPU = (CPU, f"{CPU}-cpu")
 """As it is chosen, and as its backend calls itself."""
@@ -44,6 +45,7 @@ def profile_layers(
     height: int,
     frames: Sequence[Bytes],
     rounds: int,
+    limits: Limits = NO_LIMITS,
 ) -> LayerProfile:
     """Return what each layer of a graph takes, joined to the nodes of the graph.
 
@@ -60,12 +62,13 @@ def profile_layers(
         frames: [H,W,3], taken over and over. Smaller ones are mirrored up to that size, of larger
             ones the first of that size is taken.
         rounds: frames to time.
+        limits: may end it earlier, with the frames that are timed by then.
 
     Raises:
         UsageError: if the layers of that backend cannot be timed, there is no frame or no round.
         BundleError: if the bundle is damaged, or has no layers.json.
         FrameError: if the graph takes frames of another size only.
-        EngineError: if the backend cannot work here or refuses the graph.
+        EngineError: if the backend cannot work here or refuses the graph, or was stopped at once.
     """
     if reason := why_not(backend):
         raise UsageError(f"{reason}; leave out the times of layers")
@@ -73,14 +76,13 @@ def profile_layers(
         raise UsageError(
             f"{rounds} rounds over {len(frames)} frames time nothing; give 1 or more of each"
         )
-    if backend in _CPU:
-        from .layers_ort import profile_onnxruntime
-
-        return profile_onnxruntime(
-            bundle, graph, threads=threads, width=width, height=height, frames=frames, rounds=rounds
-        )
+    from .layers_ort import profile_onnxruntime
     from .layers_trt import profile_tensorrt
 
-    return profile_tensorrt(
-        bundle, graph, backend, width=width, height=height, frames=frames, rounds=rounds
-    )
+    size = (width, height)
+    try:
+        if backend in _CPU:
+            return profile_onnxruntime(bundle, graph, threads, size, frames, rounds, limits)
+        return profile_tensorrt(bundle, graph, backend, size, frames, rounds, limits)
+    except ValueError as error:
+        raise EngineError(f"the layers of {bundle.name} do not fit the frame: {error}") from error

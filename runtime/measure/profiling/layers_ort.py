@@ -25,14 +25,16 @@ from typing import Any, NamedTuple
 
 from crispstream.core.bundle import Bundle, Graph
 from crispstream.core.clock import Clock, monotonic_ns
+from crispstream.core.errors import EngineError
 from crispstream.core.layers import GraphLayers, Layer
 from crispstream.core.pixels import Bytes
+from crispstream.core.sizes import Size
 from crispstream.runtime.measure.gather import Gather
 
 from .joining import Claim
 from .layer_times import TimedLayer, layer_times
 from .record import LayerProfile
-from .turns import SLOTS, WARM_UP, Turn, turns
+from .turns import NO_LIMITS, SLOTS, WARM_UP, Limits, Turn, turns
 
 HOW = "ONNX Runtime's profiler, in a session of its own"
 MOST_EVENTS = 10_000
@@ -69,12 +71,11 @@ class Operator(NamedTuple):
 def profile_onnxruntime(
     bundle: Bundle,
     graph: Graph,
-    *,
     threads: int | None,
-    width: int,
-    height: int,
+    size: Size,
     frames: Sequence[Bytes],
     rounds: int,
+    limits: Limits = NO_LIMITS,
     clock: Clock = monotonic_ns,
 ) -> LayerProfile:
     """Time the operators of a graph; see `layers.profile_layers`.
@@ -83,8 +84,8 @@ def profile_onnxruntime(
     """
     from crispstream.runtime.engine.backends.onnxruntime import OnnxRuntimeBackend
 
-    layers = bundle.layers_of(graph)
-    rounds = max(1, min(rounds, MOST_EVENTS // len(layers.layers)))
+    layers, (width, height) = bundle.layers_of(graph), size
+    rounds = max(1, min(rounds, MOST_EVENTS // max(1, len(layers.layers))))
     with TemporaryDirectory(prefix="crispstream-profile-") as folder, ExitStack() as stack:
         plain, timed = (
             OnnxRuntimeBackend(
@@ -100,12 +101,14 @@ def profile_onnxruntime(
         stack.callback(timed.close)
         for backend in (plain, timed):
             backend.allocate(height, width, SLOTS)
-        ran = list(turns((plain, timed), frames, rounds, clock))
+        ran = list(turns((plain, timed), frames, rounds, clock, limits))
+        if all(turn.round < 0 for turn in ran):
+            raise EngineError("the times of layers were stopped before the first frame")
         events = json.loads(timed.end_profile().read_bytes())
     found = timed_layers(list(operators(events))[WARM_UP:], layers)
     return LayerProfile(
         how=HOW,
-        frames=rounds,
+        frames=1 + ran[-1].round,
         layers=layer_times(found, layers, width, height),
         engine_ms=_median_ms(ran, 1),
         plain_ms=_median_ms(ran, 0),

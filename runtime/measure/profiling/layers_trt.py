@@ -25,13 +25,14 @@ from crispstream.core.clock import Clock, monotonic_ns
 from crispstream.core.errors import EngineError
 from crispstream.core.layers import GraphLayers, Layer
 from crispstream.core.pixels import Bytes
+from crispstream.core.sizes import Size
 from crispstream.runtime.engine.backends.tensorrt.backend import TensorRTBackend
 from crispstream.runtime.measure.gather import Gather
 
 from .joining import Claim
 from .layer_times import TimedLayer, layer_times
 from .record import LayerProfile
-from .turns import SLOTS, turns
+from .turns import NO_LIMITS, SLOTS, Limits, turns
 
 HOW = "{}'s IProfiler, without CUDA graphs"
 NAMES_ONLY = (
@@ -60,11 +61,10 @@ def profile_tensorrt(
     bundle: Bundle,
     graph: Graph,
     flavour: str,
-    *,
-    width: int,
-    height: int,
+    size: Size,
     frames: Sequence[Bytes],
     rounds: int,
+    limits: Limits = NO_LIMITS,
     clock: Clock = monotonic_ns,
 ) -> LayerProfile:
     """Time the layers of an engine; see `layers.profile_layers`.
@@ -74,7 +74,7 @@ def profile_tensorrt(
     """
     with closing(_opened(bundle, graph, flavour)) as plain, closing(plain.twin()) as timed:
         return profile_backends(
-            plain, timed, bundle.layers_of(graph), (width, height), frames, rounds, clock
+            plain, timed, bundle.layers_of(graph), size, frames, rounds, clock, limits
         )
 
 
@@ -101,10 +101,11 @@ def profile_backends(
     plain: TensorRTBackend,
     timed: TensorRTBackend,
     graph: GraphLayers,
-    size: tuple[int, int],
+    size: Size,
     frames: Sequence[Bytes],
     rounds: int,
     clock: Clock,
+    limits: Limits = NO_LIMITS,
 ) -> LayerProfile:
     """Time the layers of two backends of one engine, without CUDA graphs; the first goes untimed.
 
@@ -117,7 +118,9 @@ def profile_backends(
     reports: list[tuple[str, float]] = []
     told = timed.watch_layers(lambda name, ms: reports.append((name, ms)))
     gathers: dict[str, Gather] = {}
-    for turn in turns((plain, timed), frames, rounds, clock):
+    done = 0
+    for turn in turns((plain, timed), frames, rounds, clock, limits):
+        done = max(done, turn.round + 1)
         if turn.round < 0:
             (plain, timed)[turn.backend].device_latencies.clear()
         elif turn.backend == 1:
@@ -131,7 +134,7 @@ def profile_backends(
     found = _timed_layers(gathers, infos, graph.layers)
     return LayerProfile(
         how=HOW.format(timed.name) + ("" if is_detailed else NAMES_ONLY),
-        frames=rounds,
+        frames=done,
         layers=layer_times(found, graph, width, height),
         engine_ms=timed.device_latencies["infer"].percentile_ms(50),
         plain_ms=plain.device_latencies["infer"].percentile_ms(50),

@@ -29,7 +29,7 @@ class LayerTime:
     """Of its output; () where the engine does not tell."""
     spread: Spread
     share: float
-    """Of the time of all layers together."""
+    """Of the time of all layers together, medians."""
     macs: int = 0
     """Multiply-accumulates for one frame, of the nodes together."""
     bytes: int = 0
@@ -52,8 +52,8 @@ class LayerProfile:
 
     @property
     def layers_ms(self) -> float:
-        """Sum of the layers' means."""
-        return sum(layer.spread.mean_ms for layer in self.layers)
+        """Sum of the layers' medians."""
+        return sum(layer.spread.median_ms for layer in self.layers)
 
     @property
     def added_share(self) -> float:

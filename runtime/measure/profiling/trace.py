@@ -5,7 +5,6 @@ asynchronous events (b, e) for what overlaps, counters (C) and instants (i). Tim
 """
 
 import json
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,59 +27,38 @@ _AT_WORK = {
     "write": (_WRITER, ("write",)),
 }
 """Stage -> the thread it keeps busy, and what that does from each pair of stamps."""
+_PLACES = {"slot": "for the restorer", "queue": "for an output"}
 _IN_A_LIFE = ("wait", "copy_in", "infer", "copy_out", "write_wait", "write")
 _WORDS = {"wait": "wait for the restorer", "write_wait": "wait for the output", "infer": "network"}
 
 
 def write_trace(profiler: Profiler, path: Path, layers: LayerProfile | None = None) -> None:
-    """Write what a profiler kept, whole or not at all.
+    """Write what a profiler kept, whole or not at all; of a long run the last part.
 
     Raises:
         OSError: if the file cannot be written.
     """
-    write_atomically(path, json.dumps(trace(profiler, layers)).encode())
+    left_out = profiler.left_out
+    about = {"made by": "crispstream profile", "events left out": left_out}
+    head = f'{{"displayTimeUnit": "ms", "otherData": {json.dumps(about)}, "traceEvents": [\n'
+    # One entry at a time: together they would take several times the room of their text.
+    rows = ",\n".join(json.dumps(entry) for entry in entries(profiler, layers))
+    write_atomically(path, f"{head}{rows}\n]}}\n".encode())
 
 
-def trace(profiler: Profiler, layers: LayerProfile | None = None) -> dict[str, Any]:
-    """Return the trace as JSON content; of a run beyond `watching.MOST_EVENTS` the last part."""
-    events = list(with_serials(list(profiler.events)))
+def entries(profiler: Profiler, layers: LayerProfile | None = None) -> Iterator[Entry]:
+    """Return the entries of the trace."""
+    events = profiler.events
     begun_ns = min((event.stamps_ns[0] for event in events), default=0)
-    entries = [*_names(layers), *_work(events, begun_ns), *_lives(events, begun_ns)]
-    entries += _lost(events, begun_ns)
-    entries += [
-        _entry("C", "frames waiting", waiting.at_ns, begun_ns, args=dict(waiting.depths))
-        for waiting in profiler.waiting
-    ]
+    yield from _names(layers)
+    yield from _work(events, begun_ns)
+    yield from _lives(events, begun_ns)
+    yield from _lost(events, begun_ns)
+    for waiting in profiler.waiting:
+        depths = {_PLACES.get(name, name): depth for name, depth in waiting.depths.items()}
+        yield _entry("C", "frames waiting", waiting.at_ns, begun_ns, args=depths)
     if layers is not None:
-        entries += _layers(layers)
-    left_out = profiler.seen - len(events)
-    return {
-        "traceEvents": entries,
-        "displayTimeUnit": "ms",
-        "otherData": {"made by": "crispstream profile", "events left out": left_out},
-    }
-
-
-def with_serials(events: Sequence[Event]) -> Iterator[Event]:
-    """Give the restorer's stages the serials of their frames.
-
-    It does not know them, but works on frames in the order they were taken, and what was skipped
-    never gets as far as `copy_in`.
-    """
-    taken = -1
-    inside: dict[str, deque[int]] = {"infer": deque(), "copy_out": deque()}
-    for event in events:
-        serial = event.serial
-        if event.stage == "wait":
-            taken = serial
-        elif event.stage == "copy_in":
-            serial = taken
-            for waiting in inside.values():
-                waiting.append(serial)
-        elif event.stage in inside:
-            waiting = inside[event.stage]
-            serial = waiting.popleft() if waiting else -1
-        yield event._replace(serial=serial)
+        yield from _layers(layers)
 
 
 def _entry(phase: str, name: str, at_ns: int, begun_ns: int, **more: Any) -> Entry:  # noqa: ANN401
@@ -95,7 +73,7 @@ def _names(layers: LayerProfile | None) -> Iterator[Entry]:
         yield {"ph": "M", "name": "thread_name", **where, "args": {"name": name}}
         yield {"ph": "M", "name": "thread_sort_index", **where, "args": {"sort_index": thread}}
     if layers is not None:
-        name = f"one frame, layer by layer (means of {layers.how}, a run of its own)"
+        name = f"one frame, layer by layer (medians of {layers.how})"
         yield {"ph": "M", "name": "process_name", "pid": _LAYERS, "args": {"name": name}}
 
 
@@ -156,10 +134,10 @@ def _lost(events: Sequence[Event], begun_ns: int) -> Iterator[Entry]:
 
 
 def _layers(profile: LayerProfile) -> Iterator[Entry]:
-    """Return the layers of a mean frame, end to end."""
+    """Return the layers of a typical frame, end to end."""
     at_us = 0.0
     for layer in profile.layers:
-        length_us = 1e3 * layer.spread.mean_ms
+        length_us = 1e3 * layer.spread.median_ms
         yield {
             "ph": "X", "name": layer.name, "pid": _LAYERS, "tid": 1, "ts": at_us, "dur": length_us,
             "args": {

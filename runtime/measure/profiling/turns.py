@@ -1,5 +1,6 @@
 """Frames through two backends in turns, so that what changes on the machine meets both."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,18 @@ SLOTS = 2
 """An even number: recurrent state swaps its buffers with the slot's parity."""
 
 
+class Limits(NamedTuple):
+    """What ends turns before the last round, after the one in hand."""
+
+    stop: threading.Event
+    """Whoever asked has lost interest."""
+    seconds: float
+    """No new round after so long, but for the first that counts."""
+
+
+NO_LIMITS = Limits(threading.Event(), float("inf"))
+
+
 class Turn(NamedTuple):
     """One frame through one backend."""
 
@@ -26,7 +39,11 @@ class Turn(NamedTuple):
 
 
 def turns(
-    backends: Sequence[Backend], frames: Sequence[Bytes], rounds: int, clock: Clock
+    backends: Sequence[Backend],
+    frames: Sequence[Bytes],
+    rounds: int,
+    clock: Clock,
+    limits: Limits = NO_LIMITS,
 ) -> Iterator[Turn]:
     """Send frames through every backend, one after the other, for so many rounds.
 
@@ -36,14 +53,19 @@ def turns(
             ones the first of that size is taken, as a tile of it would be.
         rounds: that count; `WARM_UP` come before.
         clock: times the frames.
+        limits: may end it earlier.
     """
     height, width, _ = backends[0].frame(0).shape
+    begun_ns = clock()
     for number in range(-WARM_UP, rounds):
+        late = number > 0 and clock() - begun_ns > 1e9 * limits.seconds
+        if late or limits.stop.is_set():
+            return
         frame_hwc = frames[number % len(frames)][:height, :width]
         slot = number % SLOTS
         for index, backend in enumerate(backends):
             pad_reflect(frame_hwc, backend.frame(slot))
-            begun_ns = clock()
+            submitted_ns = clock()
             backend.submit(slot)
             backend.wait(slot)
-            yield Turn(number, index, clock() - begun_ns)
+            yield Turn(number, index, clock() - submitted_ns)

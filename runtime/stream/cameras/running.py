@@ -10,11 +10,11 @@ from crispstream.core.clock import Clock
 from crispstream.core.errors import CrispstreamError, SourceError
 from crispstream.core.pixels import Bytes
 from crispstream.core.uris import masked
-from crispstream.runtime.frame import Frame, StreamInfo
+from crispstream.runtime.frame import StreamInfo
 from crispstream.runtime.latency import Histogram
 from crispstream.runtime.restorer import Restorer
 from crispstream.runtime.stream.compose import open_input, open_sinks, policy_for, wait_for_source
-from crispstream.runtime.stream.drift import Departure, Drift, drift_watch
+from crispstream.runtime.stream.drift import Departure, Drift, Watch, each_of, watch_of
 from crispstream.runtime.stream.ladder.ladder import Ladder, LadderUse
 from crispstream.runtime.stream.ledger import Ledger, Snapshot
 from crispstream.runtime.stream.loop import run_stream
@@ -252,9 +252,9 @@ class CameraRun:
 
     def _restorer(self, info: StreamInfo) -> Restorer | Ladder:
         """Return what restores this camera's frames alone, with the weights of all."""
+        self.watched.drift = watch_of(self._models, self._drifted)
         if not self.camera.has_ladder:
             (model,) = self._models
-            self.watched.drift = drift_watch(model.precision, model.input_statistics, self._drifted)
             return model.twin()
         with ExitStack() as opened:
             rungs = [opened.enter_context(model.twin()) for model in self._models]
@@ -265,19 +265,18 @@ class CameraRun:
             ladder.keep_up_with(float(info.frame_rate))
         return ladder
 
-    def _looks_on(self, info: StreamInfo) -> Callable[[Frame], None] | None:
-        """Return what looks at each frame: with a ladder its own eye on the pace, else on drift."""
-        if self._ladder is None:
-            return self.watched.drift
-        return self._ladder.watch if info.live else None
+    def _looks_on(self, info: StreamInfo) -> Watch | None:
+        """Return what looks at each frame: the watch on drift, and a ladder's eye on the pace."""
+        pace = self._ladder.watch if self._ladder is not None and info.live else None
+        return each_of(self.watched.drift, pace)
 
-    def _drifted(self, departures: Sequence[Departure]) -> None:
+    def _drifted(self, rung: str, departures: Sequence[Departure]) -> None:
         figures = ", ".join(left.figure for left in departures)
         _log.warning(
             "camera %s has left what %s was calibrated for (%s); collect frames of it and "
             "calibrate again: crispstream data collect SOURCE -o set/",
             self.camera.name,
-            self._models[0].name,
+            rung,
             figures,
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from crispstream.core.clock import FakeClock
+from crispstream.core.errors import UsageError
 from crispstream.runtime.measure.figures import PERCENTILES
 from crispstream.runtime.measure.gather import MOST_MOMENTS, Gather
 
@@ -54,6 +55,12 @@ def test_percentiles_lie_within_one_percent_of_the_nearest_rank(name: str, seed:
 def test_of_a_thousand_frames_one_may_be_slower_than_the_99_9th_percentile() -> None:
     durations_ns = [MS] * 999 + [50 * MS]
     assert gathered(durations_ns).spread().percentiles_ms["99.9"] == pytest.approx(1, rel=0.01)
+
+
+@pytest.mark.parametrize("q", [99.9999999, 33.33333333, -1.0, 100.1, float("nan")])
+def test_percentiles_whose_names_would_be_those_of_others_are_refused(q: float) -> None:
+    with pytest.raises(UsageError, match="six digits at most; give"):
+        Gather((50.0, q), FakeClock())
 
 
 def test_count_mean_extremes_and_jitter_are_exact() -> None:

@@ -9,6 +9,7 @@ import pytest
 from crispstream.core.errors import UsageError
 from crispstream.runtime.measure import records
 from crispstream.runtime.measure.bench.record import BenchRecord
+from crispstream.runtime.measure.comparing.compare import compare_records
 from crispstream.runtime.measure.plan.record import PlanRecord
 from crispstream.runtime.measure.profiling.record import ProfileRecord
 from crispstream.runtime.measure.records import (
@@ -48,7 +49,7 @@ def changed(content: dict[str, Any], path: str, value: object) -> dict[str, Any]
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 def test_what_is_written_is_read_again_whatever_it_holds(kind, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(records, "_check_inside", lambda record, content: None)
+    monkeypatch.setattr(records, "_checked", lambda record, content: record)
     monkeypatch.setattr(records, "_refuse_empty", lambda record, path: None)
     path = tmp_path / "record.json"
     for seed in range(40):
@@ -146,6 +147,40 @@ def test_the_run_inside_of_a_profile_is_checked_too(tmp_path: Path) -> None:
     assert "'run.frames' is the text 'many'" in refusal(written(tmp_path, content))
 
 
+def test_a_run_inside_of_a_profile_without_later_keys_has_their_defaults(tmp_path: Path) -> None:
+    content = as_json(profile())
+    for key in ("policy", "live", "budget_ms"):
+        del content["run"][key]
+    record = read_record(written(tmp_path, content))
+    assert isinstance(record, ProfileRecord)
+    assert (record.run["policy"], record.run["live"], record.run["budget_ms"]) == (
+        "all",
+        False,
+        None,
+    )
+    assert record.efficiency == min(1.0, record.engine_busy)
+    compare_records(record, profile(), "a", "b")
+
+
+def test_what_no_terminal_prints_is_written_out_wherever_it_is(tmp_path: Path) -> None:
+    content = changed(as_json(bench()), "variants.0.name", "a\x1b[2J\u202eb\ud800")
+    content["host"]["packages"]["\x1b]0;x\x07"] = "1"
+    content["notes"] = ["one\nanother é"]
+    record = read_record(written(tmp_path, content))
+    assert isinstance(record, BenchRecord)
+    assert record.variants[0].name == r"a\x1b[2J\u202eb\ud800"
+    assert record.host.packages[r"\x1b]0;x\x07"] == "1"
+    assert record.notes == ("one\nanother é",)
+
+
+def test_a_record_of_before_gpus_were_told_is_read(tmp_path: Path) -> None:
+    content = as_json(bench())
+    del content["host"]["gpu"], content["host"]["driver"]
+    record = read_record(written(tmp_path, content))
+    assert isinstance(record, BenchRecord)
+    assert (record.host.gpu, record.host.driver) == ("", "")
+
+
 def test_a_missing_key_far_below_is_told_with_its_path(tmp_path: Path) -> None:
     content = as_json(bench())
     del content["variants"][1]["scopes"]["engine"]["spread"]["count"]
@@ -170,7 +205,7 @@ def test_a_missing_key_far_below_is_told_with_its_path(tmp_path: Path) -> None:
         (b'{"cameras": {"door": {}}, "schema": 1}', "of several cameras.*run one camera by"),
         (
             b'{"kind": "bench", "schema": 2}',
-            "schema 2, this kit reads 1; it is of a newer kit: pip",
+            "schema 2, this kit reads 1; it is of a newer kit; update this one to read it",
         ),
         (b'{"kind": "bench", "schema": 0}', "schema 0, this kit reads 1; make the file again"),
         (b'{"kind": "bench", "schema": true}', "schema true, this kit reads 1; make the file"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -16,6 +17,8 @@ from crispstream.runtime.stream.drift import (
     DriftWatch,
     calibrated_ranges,
     drift_watch,
+    each_of,
+    watch_of,
 )
 from tests.helpers.pictures import soft_picture
 
@@ -136,6 +139,46 @@ def test_no_frame_is_too_small_or_too_strange(shape: tuple[int, int]) -> None:
 )
 def test_only_int8_graphs_were_calibrated(precision: str, watched: bool) -> None:
     assert (drift_watch(precision, STATISTICS) is not None) is watched
+
+
+class FakeModel(NamedTuple):
+    """What a watch needs of a restorer."""
+
+    rung: str
+    precision: str
+    input_statistics: dict[str, Any]
+
+
+def ranges(low: float, high: float) -> dict[str, Any]:
+    return {"figures": {"brightness": {"low": low, "high": high}}}
+
+
+def test_of_a_ladder_the_first_int8_rung_with_ranges_is_watched_for() -> None:
+    rungs = [
+        FakeModel("edge-s fp32", "fp32", ranges(0, 255)),
+        FakeModel("mine int8", "int8", {}),
+        FakeModel("edge-s int8", "int8", ranges(40, 80)),
+        FakeModel("edge-n int8", "int8", ranges(0, 255)),
+    ]
+    told: list[str] = []
+    watch = watch_of(rungs, lambda rung, _: told.append(rung))
+    assert watch is not None
+    shown(watch, [200] * 6)
+    (figure,) = watch.drift().figures
+    assert (figure.calibrated_low, figure.calibrated_high, watch.raised) == (40, 80, True)
+    assert told == ["edge-s int8"]
+    assert watch_of(rungs[:2], lambda rung, _: None) is None
+
+
+def test_two_look_at_each_frame_or_one_or_none() -> None:
+    seen: list[str] = []
+    frame = Frame(grey(1), 0, 0, Fraction(1), 0)
+    one, other = (lambda _, name=name: seen.append(name) for name in ("one", "other"))
+    for looks in (each_of(one, other), each_of(one, None), each_of(None, other)):
+        assert looks is not None
+        looks(frame)
+    assert seen == ["one", "other", "one", "other"]
+    assert each_of(None, None) is None
 
 
 @pytest.mark.parametrize(

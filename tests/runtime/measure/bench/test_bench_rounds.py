@@ -1,6 +1,7 @@
 """Rounds, deadlines, readings and the pace of frames: exact, and never larger than they should."""
 
 import itertools
+import threading
 
 import pytest
 
@@ -66,6 +67,17 @@ def test_readings_are_thinned_out_evenly() -> None:
     assert {later - earlier for earlier, later in itertools.pairwise(seconds)} == {8.0}
 
 
+def test_the_last_reading_is_kept_whoever_else_was_thinned_out() -> None:
+    readings = Readings()
+    for number in range(2 * MOST_READINGS + 1):
+        readings.add(Reading(float(number), {}))
+    readings.add(None)
+    readings.end(Reading(1e6, {}))
+    readings.end(None)
+    assert readings.kept[-1].seconds == 1e6
+    assert len(readings.kept) <= MOST_READINGS
+
+
 def test_free_running_frames_follow_at_once_or_after_a_pause() -> None:
     clock = FakeClock()
     Pace(None, 0, clock, sleeping(clock)).wait()
@@ -86,3 +98,32 @@ def test_a_camera_keeps_its_grid_and_waits_for_nobody() -> None:
         clock.advance(took_ms * MS)
     # The frame of 10 ms missed the point that it ended on, that of 25 ms two of them.
     assert begun == [0, 10 * MS, 30 * MS, 60 * MS]
+
+
+@pytest.mark.parametrize(("fps", "idle_ms"), [(1 / 3600, 0.0), (None, 3_600_000.0)])
+def test_a_stop_ends_the_waiting_at_once(fps: float | None, idle_ms: float) -> None:
+    clock, stop = FakeClock(), threading.Event()
+    asked: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        asked.append(seconds)
+        clock.advance(round(seconds * 1e9))
+        if len(asked) == 3:
+            stop.set()
+
+    pace = Pace(fps, idle_ms, clock, sleep, stop)
+    if fps is not None:
+        assert pace.wait()
+    assert not pace.wait()
+    assert len(asked) == 3
+    assert sum(asked) < 1
+    assert not pace.wait()
+    assert len(asked) == 3
+
+
+def test_what_rounds_wait_for_a_mean_takes_no_room() -> None:
+    rounds = Rounds()
+    for number in range(100 * MOST_ROUNDS):
+        rounds.add([number])
+    lists = [kept for kept in vars(rounds).values() if isinstance(kept, list)]
+    assert sum(map(len, lists)) < MOST_ROUNDS

@@ -84,6 +84,16 @@ def test_on_a_gpu_its_own_clock_tells_of_the_engine_over_all_tiles() -> None:
     assert not any("CUDA graph" in note for note in record.notes)
 
 
+def test_whatever_an_engine_did_before_its_frames_are_timed_to_the_nanosecond() -> None:
+    bench = Bench(steady(8), steady(8), device_stages=("infer",))
+    for latencies in (bench.a.device_latencies, bench.b.latencies):
+        assert latencies is not None
+        latencies.record("infer", 10**17 + 1)  # beyond the 53 bits of a float
+    on_device, on_host = (each.scopes["engine"].spread for each in bench.run().variants)
+    assert (on_device.min_ms, on_device.max_ms) == (4, 4)
+    assert (on_host.min_ms, on_host.max_ms) == (8, 8)
+
+
 def test_a_frame_that_is_one_cuda_graph_is_told_of() -> None:
     record = Bench(steady(8), steady(8), device_stages=("whole",)).run()
     assert record.variants[0].scopes["engine"].spread.max_ms == 4
@@ -187,8 +197,11 @@ def test_the_machine_is_read_between_rounds_only() -> None:
     bench = Bench(steady(10), steady(10))
     at: list[int] = []
 
-    def read(seconds: float) -> Reading | None:
+    over: list[bool] = []
+
+    def read(seconds: float, is_over: bool) -> Reading | None:
         at.append(len(bench.turns))
+        over.append(is_over)
         bench.clock.advance(7_000_000)
         return None if len(at) == 1 else Reading(seconds, {"load_average": 1.0})
 
@@ -198,10 +211,26 @@ def test_the_machine_is_read_between_rounds_only() -> None:
     assert {later - earlier for earlier, later in itertools.pairwise(at)} == {a_round}
     assert {each.spread.max_ms for each in record.variants[0].scopes.values()} == {10, 13}
     assert len(record.readings) == len(at) - 1
+    assert over == [False] * (len(at) - 1) + [True]
+    assert at[-1] == len(bench.turns)
     assert [rounds for rounds, _ in told] == list(range(len(at)))
     shares = [share for _, share in told]
     assert (shares[0], shares[-1]) == (0.0, 1.0)
     assert shares == sorted(shares)
+
+
+@pytest.mark.parametrize("asked", [{"paced_fps": 1 / 3600}, {"idle_ms": 3_600_000.0}])
+@pytest.mark.parametrize("scope", ["copies", "end_to_end"])
+def test_a_stop_does_not_wait_for_the_next_frame(asked: dict[str, float], scope: str) -> None:
+    bench = Bench(steady(10), steady(10))
+    bench.b._on_frame = lambda number: bench.stop.set() if number == 13 else None
+    record = bench.run({"warm_up_ms": 0.0, **asked}, scopes=(scope,))
+    seen, before_ns = len(bench.b.seen), bench.clock()
+    assert seen == 14
+    assert record.notes[0].startswith("stopped after")
+    # Frames came an hour apart, and none has come since the stop.
+    waits = len(bench.a.seen) + seen - 2
+    assert before_ns < (waits + 1) * 3600 * 10**9
 
 
 @pytest.mark.parametrize("frame", [2, 40, 45, 50, 55])
@@ -234,7 +263,7 @@ def test_the_garbage_collector_is_off_in_turns_and_on_again_after() -> None:
     on: list[bool] = []
     bench = Bench(steady(10), steady(10))
     bench.b._on_frame = lambda _: on.append(gc.isenabled())
-    bench.run({"warm_up_ms": 0.0}, read=lambda _: on.append(gc.isenabled()))
+    bench.run({"warm_up_ms": 0.0}, read=lambda *_: on.append(gc.isenabled()))
     assert on[0]  # the first frame of all
     assert not any(on[1:9])  # two turns of the warm-up
     assert on[9]  # between rounds

@@ -138,6 +138,37 @@ def test_two_runs_on_a_machine_that_drifts_are_not_told_apart() -> None:
     assert wide.high - wide.low > 1.3 * (narrow.high - narrow.low)
 
 
+def test_a_short_run_does_not_hide_how_a_long_one_drifts() -> None:
+    """The stretches of 8 rounds are short; those of the 160 they are compared with are not."""
+    drifting = np.repeat(noise(23, 8, 0.05), 20) * noise(24, 160, 0.002)
+    mixed = np.random.default_rng(25).permutation(drifting)
+    quiet = noise(26, 160, 0.002)
+    long, short = (unpaired_ratio(drifting, quiet[:count]) for count in (160, 8))
+    of_mixed = unpaired_ratio(mixed, quiet[:8])
+    assert short.high - short.low > 0.9 * (long.high - long.low)
+    assert short.high - short.low > 1.3 * (of_mixed.high - of_mixed.low)
+    assert unpaired_ratio(quiet[:8], drifting).low == pytest.approx(1 / short.high, rel=0.01)
+
+
+@pytest.mark.parametrize("confidence", [0.3, 0.99995, 1 - 2**-53, 1.0, 2.0, float("nan")])
+def test_a_confidence_that_no_interval_has_is_refused(confidence: float) -> None:
+    for asked in (
+        lambda: least_pairs(confidence),
+        lambda: paired_ratio([1.0] * 80, [1.0] * 80, confidence=confidence),
+        lambda: unpaired_ratio([1.0] * 80, [1.0] * 80, confidence=confidence),
+    ):
+        with pytest.raises(UsageError, match=r"cannot be had; give one from 0\.5 to 0\.9999"):
+            asked()
+
+
+@pytest.mark.parametrize("odd", [1e-300, 1e300, float("inf")])
+def test_what_no_stopwatch_tells_is_refused(odd: float) -> None:
+    for a, b in (([odd] * 8, [1.0] * 8), ([1.0] * 8, [odd] * 8)):
+        for compare in (paired_ratio, unpaired_ratio):
+            with pytest.raises(UsageError, match=r"a duration of .* cannot be compared"):
+                compare(a, b)
+
+
 def test_separate_simulated_runs_of_the_same_are_no_difference() -> None:
     runs, _ = simulated_rounds(22, 40, 40, BLOCK)
     said = verdicts([unpaired_ratio(a, b) for a, b in zip(runs[::2], runs[1::2], strict=True)])

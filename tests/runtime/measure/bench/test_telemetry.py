@@ -51,6 +51,34 @@ def test_a_day_of_readings_is_bounded() -> None:
     assert 2_000 < sum(reading is not None for reading in readings) < 4_000
 
 
+def test_what_was_before_the_first_reading_is_not_counted_and_the_end_always_is() -> None:
+    count = f"{CPU0}/thermal_throttle/core_throttle_count"
+    quota = "/sys/fs/cgroup/cpu.stat"
+    files = {count: "5", "/proc/self/cgroup": "0::/", quota: "throttled_usec 1000"}
+    machine = FakeSensors({**files, "/proc/stat": STAT.format(0, 0, 0)})
+    telemetry = Telemetry(gpu=False, machine=machine)
+    # Models are opened and warmed up.
+    machine.files.update({count: "9", quota: "throttled_usec 9000"})
+    machine.files["/proc/stat"] = STAT.format(90, 10, 0)
+    first = telemetry(0.5)
+    assert first is not None
+    assert first.facts == {"cpu_throttles": 0, "quota_held_ms": 0}
+    machine.files.update({count: "10", quota: "throttled_usec 12000"})
+    machine.files["/proc/stat"] = STAT.format(90, 100, 10)
+    assert telemetry(0.9) is None
+    last = telemetry(0.9, over=True)
+    assert last is not None
+    assert last.facts == {
+        "cpu_throttles": 1, "quota_held_ms": 3, "stolen_share": 0.1, "others_share": 0,
+    }  # fmt: skip
+
+
+def test_shares_count_by_the_time_they_are_of() -> None:
+    told = [Reading(0.0, {})]
+    told += [Reading(at, {"others_share": share}) for at, share in ((10.0, 0.2), (10.1, 1.0))]
+    assert notes_on(told, cores=2) == ("other processes used 21% of the 2 cores' time",)
+
+
 def test_the_clock_is_the_mean_of_the_usable_cores() -> None:
     files = {
         f"{CPU0}/cpufreq/scaling_cur_freq": "3000000",
@@ -203,8 +231,8 @@ def readings(name: str, *values: float | str) -> list[Reading]:
         (readings("cpu_clock_mhz", 3000, 2000), "the CPU's clock ranged from 2000 to 3000 MHz"),
         (readings("cpu_throttles", 0, 2), "the CPU was throttled for its heat 2 times"),
         (readings("quota_held_ms", 0, 130), "held its threads back for 130 ms"),
-        (readings("stolen_share", 0.02, 0.04), "took 3% of the cores' time (steal)"),
-        (readings("others_share", 0.2, 0.4), "other processes used 30% of the 2 cores' time"),
+        (readings("stolen_share", 0.02, 0.04), "took 4% of the cores' time (steal)"),
+        (readings("others_share", 0.1, 0.2, 0.4), "other processes used 30% of the 2 cores' time"),
         (readings("load_average", 1.6, 2.0), "load average 1.6 on 2 cores"),
     ],
 )

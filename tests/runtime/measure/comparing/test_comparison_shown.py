@@ -62,6 +62,14 @@ def test_names_are_shown_as_they_are_in_a_terminal():
     assert "edge [bold]n[/] fp32" in text(compare(bench(rounds), bench(rounds)), width=120)
 
 
+def test_a_line_stays_a_line_in_a_terminal():
+    rounds = {"edge\nn fp32": STEADY["edge-n fp32"]}
+    noted = replace(bench(rounds), notes=("all is well\nerror: it is not",))
+    told = text(compare(noted, noted), width=120)
+    assert "edge n fp32" in told
+    assert "A and B: all is well error: it is not" in told
+
+
 def test_markdown_has_as_many_cells_in_each_line_of_a_table():
     rounds = {"edge-n fp32": STEADY["edge-n fp32"], ODD: STEADY["edge-s fp32"]}
     host = replace(HOST, processor=ODD)
@@ -89,7 +97,10 @@ def test_a_note_is_plain_text_in_markdown():
 def test_markdown_begins_with_how_it_came_out_and_folds_the_rest_away():
     mixed = {**STEADY, "edge-n fp32": SLOWER["edge-n fp32"]}
     shown = markdown(compare(bench(), bench(mixed)))
-    assert shown.startswith("### crispstream bench: 2 slower, 2 no difference\n")
+    assert shown.startswith(
+        "### crispstream bench: 2 slower, 2 no difference (two runs, not in turns)\n"
+    )
+    assert markdown(compare(plan(), plan())).startswith("### crispstream plan: 1 not tested\n")
     main, distributions = tables(shown)
     assert main[0] == ["variant", "scope", "A", "B", "B / A (99 %)", "verdict"]
     assert [row[-1] for row in main[2:]] == ["**slower**"] * 2 + ["no difference"] * 2

@@ -39,6 +39,22 @@ def test_another_network_under_the_same_name_is_told():
     }
 
 
+def test_gpu_driver_and_the_library_that_ran_are_told():
+    host = replace(HOST, packages={**HOST.packages, "tensorrt": "10.7.0"})
+    a = bench(host=replace(host, gpu="NVIDIA L4", driver="550.54"))
+    b = bench(host=replace(host, gpu="NVIDIA L4", driver="580.65"))
+    why = replace(b.variants[0], why="tensorrt 10.7.0 on NVIDIA L4")
+    b = replace(b, variants=(replace(why, why="tensorrt 10.9.0 on NVIDIA L4"), b.variants[1]))
+    a = replace(a, variants=(why, a.variants[1]))
+    assert told(a, b) == {
+        "variants.edge-n fp32.why": (
+            "tensorrt 10.7.0 on NVIDIA L4",
+            "tensorrt 10.9.0 on NVIDIA L4",
+        ),
+        "host.driver": ("550.54", "580.65"),
+    }
+
+
 def test_of_variants_that_one_has_alone_nothing_is_told():
     one = bench({"edge-n fp32": STEADY["edge-n fp32"]})
     assert told(bench(), one) == {}

@@ -1,6 +1,7 @@
 """Where charts put things: positions are read back from the drawing."""
 
 import itertools
+import random
 import re
 
 import pytest
@@ -139,13 +140,41 @@ def test_layers_at_one_place_are_one_mark_with_their_time_together() -> None:
     assert roofline(DEVICE, ["fp16"], [Dot("/a", 0.0, 0.0, 1.0, "memory")]) == ""
 
 
-def test_numbers_of_marks_do_not_lie_on_one_another() -> None:
-    dots = [Dot(f"/l{index}", 40.0 + index / 50, 2.0, 1.0, kind) for index, kind in enumerate(
-        ("compute", "memory", "launch"))]  # fmt: skip
-    chart = roofline(DEVICE, ["fp16"], dots)
-    tops = sorted(places(r'halo strong" x="[\d.]+%" y="([\d.]+)"', chart))
-    assert len(tops) == 3
-    assert all(below - above >= 13 for above, below in itertools.pairwise(tops))
+NUMBER = re.compile(r'halo strong" x="([\d.]+)%" y="([\d.]+)" text-anchor="middle">([\d, ]+)<')
+
+
+def test_marks_that_coincide_have_one_number_together() -> None:
+    kinds = ("compute", "memory", "launch")
+    dots = [Dot(f"/l{i}", 40.0 + i / 50, 2.0, 3.0 - i, kind) for i, kind in enumerate(kinds)]
+    chart = roofline(DEVICE, ["fp16"], [*dots, Dot("/far", 5.0, 0.3, 0.1, "memory")])
+    assert [words for _, _, words in NUMBER.findall(chart)] == ["1, 2, 3", "4"]
+
+
+def test_a_number_is_joined_to_that_of_the_nearest_mark() -> None:
+    dots = [
+        Dot("/far", 5.0, 0.5, 9.0, "memory"),
+        Dot("/beside", 80.0, 8.3, 3.0, "compute"),
+        Dot("/below", 71.0, 7.0, 2.5, "memory"),
+        Dot("/almost-there", 72.0, 7.3, 2.4, "memory"),
+    ]
+    found = [words for _, _, words in NUMBER.findall(roofline(DEVICE, ["fp16"], dots))]
+    assert found == ["1", "2, 3, 4"]  # not 3 alone below "2, 4"
+
+
+def test_numbers_of_marks_keep_their_distance() -> None:
+    dice = random.Random(2)
+    for _ in range(40):
+        dots = [
+            Dot(f"/l{i}", dice.uniform(5, 90), dice.uniform(0.3, 5), dice.uniform(0.1, 2), "launch")
+            for i in range(8)
+        ]
+        found = NUMBER.findall(roofline(DEVICE, ["fp16"], dots))
+        told = sorted(int(one) for _, _, words in found for one in words.split(", "))
+        assert told == [1, 2, 3, 4, 5]
+        for (x, y, words), (other_x, other_y, others) in itertools.combinations(found, 2):
+            apart_px = 270 * abs(float(x) - float(other_x)) / 100  # on a telephone
+            between_px = apart_px - 6.5 * (len(words) + len(others)) / 2
+            assert between_px >= 5.9 or abs(float(y) - float(other_y)) >= 12.9
 
 
 def test_neighbours_lose_nothing_and_keep_order() -> None:

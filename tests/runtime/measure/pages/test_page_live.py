@@ -83,7 +83,7 @@ def test_the_page_tells_of_losses_outputs_rungs_and_states(live: RunReport) -> N
     for words in (
         "dropped: deadline</th><td>3<",
         "later than 33 ms</th><td>5<",
-        "latency_p50_ms 12.35",
+        "latency_p50_ms 12.3",
         "the server went away",
         "edge-n int8-cpu</th><td>80</td><td>1</td><td>8.0</td>",
         "Reconnects: 1.",

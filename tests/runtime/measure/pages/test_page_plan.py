@@ -9,7 +9,7 @@ from crispstream.runtime.measure.pages.frame import breakable
 from crispstream.runtime.measure.pages.plan import plan_page, write_html
 from crispstream.runtime.measure.plan.record import PlannedLayer, PlanRecord
 from tests.helpers.layer_records import plan_record
-from tests.helpers.markup import Markup, self_contained
+from tests.helpers.markup import Markup, plain, self_contained
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,30 @@ def test_the_headline_has_the_roof_and_what_is_expected(record: PlanRecord, page
 def test_rates_measured_on_the_spot_bound_nothing(record: PlanRecord) -> None:
     device = replace(record.device, measured=True, passes_gb_per_second={"Resize": 3.25})
     page = self_contained(plan_page(replace(record, device=device, expected_share=1.0)))
-    assert "should take edge-s fp16 about 0.81 ms" in page.text
-    assert "lower bound" not in page.text
+    assert "should take edge-s fp16 about 0.81 ms: an estimate" in page.text
+    for words in ("lower bound", "roof of", "expected", "at the roof", "their roof"):
+        assert words not in page.text
     assert "Resize 3.25, in GB/s" in page.text
-    assert "estimate, ms" in page.text
+    for words in ("0.81msa frame, an estimate", "frames/s, an estimate", "estimate, ms",
+                  "estimate, frames/s", "estimate of a layer"):  # fmt: skip
+        assert words in page.text
+
+
+def test_layers_measured_beside_an_estimate_are_a_ratio_and_never_reach_it() -> None:
+    record = plan_record(measured=True)
+    first = replace(record.layers[1], measured_ms=record.layers[1].roof_ms / 1.84, achieved=1.84)
+    device = replace(record.device, measured=True)
+    html = plan_page(replace(record, device=device, layers=(first,)))
+    assert '<th scope="col">measured / estimate</th>' in html
+    assert "<td>0.54</td>" in plain(html)
+    assert "184" not in html
+    assert "of the roof" not in html
+
+
+def test_only_a_cache_makes_steps_faster_than_their_roof(page: Markup) -> None:
+    assert "Only a cache can make it take less" in page.text
+    assert "No layer can be above the lines, other than one whose tensors a cache" in page.text
+    assert "caches, tiles" not in page.text
 
 
 def test_every_kind_of_bound_has_a_key_and_a_word(page: Markup) -> None:
@@ -70,7 +90,7 @@ def test_measured_layers_are_ordered_by_what_they_lose() -> None:
     table = html[html.index("<h2>The layers</h2>") :]
     first = f'<tbody><tr><th scope="row">{breakable(worst.name)}<small>'
     assert table[table.index("<tbody>") :].startswith(first)
-    assert "Those that lose most against their roof first" in table
+    assert "Those that take most beyond their roof first" in table
     assert "as measured (profile.json, 2025-06-01)" in html
     assert 'class="loss"' in html
 

@@ -1,18 +1,21 @@
 """The page of a profile: a stream's stages and queues, and the layers of its network."""
 
+import itertools
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from crispstream.core.errors import UsageError
+from crispstream.runtime.measure.figures import Observer
 from crispstream.runtime.measure.pages.frame import breakable
 from crispstream.runtime.measure.pages.profile import profile_page, write_html
 from crispstream.runtime.measure.profiling.record import LayerTime, ProfileRecord
 from crispstream.runtime.measure.report import STAGE_NOTES
 from tests.helpers.layer_records import GRAPH, plan_record, profile_record
-from tests.helpers.markup import Markup, self_contained
-from tests.helpers.records import spread_of
+from tests.helpers.markup import Markup, plain, self_contained
+from tests.helpers.records import durations, spread_of
 
 
 @pytest.fixture(scope="module")
@@ -26,18 +29,59 @@ def page(record: ProfileRecord) -> Markup:
 
 
 def test_the_way_of_a_frame_is_told_in_words(page: Markup) -> None:
-    assert "Pipeline efficiency: 75\xa0%" in page.text
-    assert "a typical frame is in the network for 21.5 ms (75\xa0%)" in page.text
-    assert "it waits in queues for 2." in page.text
-    assert "the network was busy 64\xa0% of the time: the rate is set elsewhere." in page.text
+    assert "75\xa0%: of 28.60 ms from captured to written the network takes 21.50." in page.text
+    way = "On average a frame takes 29.5 ms from captured to written: it waits in queues for 2."
+    assert way in page.text
+    assert "is in the network for 21.8 ms (74\xa0%) and is written for 4.36 ms" in page.text
+    assert "Over the run the network was busy 64\xa0% of the time.On average" in page.text
+    assert "in flight" not in page.text
+
+
+def test_only_a_busy_network_is_said_to_set_the_rate(record: ProfileRecord) -> None:
+    for policy in ("latest", "all"):
+        run = {**record.run, "policy": policy}
+        for busy, said in ((0.3, False), (0.64, False), (0.89, False), (0.91, True), (1.2, True)):
+            text = Markup(profile_page(replace(record, run=run, engine_busy=busy))).text
+            assert ("The network sets the rate." in text) == said
+            assert "set elsewhere" not in text
+            assert "120\xa0%" not in text
+
+
+def test_what_of_a_frames_way_is_in_no_stage_has_a_bar(record: ProfileRecord) -> None:
+    stages = {**record.stages, "total": spread_of(durations(60.0, 240))}
+    html = profile_page(replace(record, stages=stages))
+    means_ms = {name: spread.mean_ms for name, spread in stages.items()}
+    whole_ms = means_ms.pop("total")
+    rest_ms = whole_ms - sum(ms for name, ms in means_ms.items() if name != "decode")
+    said = f"is in flight while the loop is with another frame for {rest_ms:.1f} ms"
+    assert said in html
+    chart = html[html.index('aria-labelledby="waterfall') : html.index("<h2>Over the run")]
+    bars = re.findall(r'class="(\w+)" x="([\d.]+)%" y="\d+" width="([\d.]+)%"', chart)
+    places = [(kind, float(left), float(left) + float(width)) for kind, left, width in bars]
+    assert [kind for kind, _, _ in places].count("flight") == 1
+    for (_, _, end), (_, begin, _) in itertools.pairwise(places[:-1]):
+        assert begin == pytest.approx(end, abs=0.36)  # the shortest bar can be seen
+    assert places[-1] == ("all", 0.0, pytest.approx(100, abs=0.01))
+    assert places[-2][2] == pytest.approx(100, abs=0.4)  # what is shown adds up to the total
+    assert "<dt>in flight, loop with another frame</dt>" in html
+
+
+def test_tiles_do_not_tell_one_percentage_twice(record: ProfileRecord) -> None:
+    def tiles(changed: ProfileRecord) -> list[str]:
+        html = profile_page(changed)
+        return re.findall(r'class="tile[^"]*"><b>([\d.]+\xa0%)', html)
+
+    assert tiles(record) == ["75\xa0%", "64\xa0%"]
+    assert tiles(replace(record, engine_busy=0.75)) == ["75\xa0%"]
+    kept = replace(record, run={**record.run, "policy": "all"}, engine_busy=0.9)
+    assert tiles(kept) == ["90\xa0%"]
 
 
 def test_where_all_frames_are_kept_the_rate_counts(record: ProfileRecord) -> None:
     run = {**record.run, "policy": "all", "live": False}
     text = Markup(profile_page(replace(record, run=run, engine_busy=0.97))).text
-    assert "Every frame was kept, so the rate counts, not the wait." in text
-    assert "the network was busy 97\xa0% of the time: it sets the rate." in text
-    assert "Pipeline efficiency: 97\xa0%" in text
+    assert "97\xa0%: of the elapsed time the loop was with the network;" in text
+    assert "Every frame was kept, so what counts is the rate, not the wait." in text
 
 
 def test_every_stage_is_defined_and_has_its_figures(record: ProfileRecord, page: Markup) -> None:
@@ -71,8 +115,8 @@ def test_layers_come_in_order_and_then_dearest_first(record: ProfileRecord) -> N
     places = [bars.index(f">{breakable(layer.name)}</span>") for layer in record.layers.layers]
     assert places == sorted(places)
     table = html[html.index("The dearest layers") :]
-    means = [layer.spread.mean_ms for layer in record.layers.layers]
-    dearest = record.layers.layers[means.index(max(means))]
+    medians = [layer.spread.median_ms for layer in record.layers.layers]
+    dearest = record.layers.layers[medians.index(max(medians))]
     first = table[table.index("<tbody>") :]
     assert first.index(f'<th scope="row">{breakable(dearest.name)}<small>FusedConv fp32, ') < 60
 
@@ -84,7 +128,9 @@ def test_layers_beyond_the_table_are_summed(record: ProfileRecord) -> None:
         for index in range(100)
     )
     html = profile_page(replace(record, layers=replace(record.layers, layers=many)))
-    assert '<tr class="sum"><th scope="row">76 more</th><td>76.0</td><td>76\xa0%</td>' in html
+    assert '<tr class="sum"><th scope="row">76 more</th><td>76.0</td><td>76\xa0%</td>' in plain(
+        html
+    )
     bars = html[html.index('class="bars"') : html.index("The dearest layers")]
     assert bars.count("<li>") < 50
 
@@ -95,6 +141,32 @@ def test_a_plan_sets_layers_against_their_roofs(record: ProfileRecord, page: Mar
     alone = profile_page(record)
     assert "of the roof" not in alone
     assert "Roofline" not in alone
+
+
+def test_a_plan_of_measured_rates_sets_layers_against_an_estimate(record: ProfileRecord) -> None:
+    plan = plan_record()
+    html = profile_page(record, replace(plan, device=replace(plan.device, measured=True)))
+    assert '<th scope="col">measured / estimate</th>' in html
+    assert "of the roof" not in html
+    assert "of the estimate" not in html
+
+
+def test_notes_and_counts_are_written_for_people(record: ProfileRecord) -> None:
+    assert record.layers is not None
+    one = replace(
+        record,
+        run={**record.run, "frames": 1, "captured": 1},
+        layers=replace(record.layers, frames=1),
+        observer=Observer(0.0000001, "not at all"),
+        notes=("`infer` is how long the loop was held <by each>",),
+    )
+    html = profile_page(one)
+    text = self_contained(html).text
+    assert "<code>infer</code> is how long the loop was held &lt;by each&gt;" in html
+    for words in ("1frame, 9 dropped", "1 frame captured", "Medians of 1 frame,"):
+        assert words in text
+    assert "under 0.001\xa0% of the time: not at all" in text
+    assert "`" not in text
 
 
 def test_a_plan_of_another_graph_is_refused(record: ProfileRecord) -> None:

@@ -32,28 +32,38 @@ INT8 = Timed(
 TINY = Timed([step("Add", "fp32", 0.0)] * 20, 0.0, 0.1)
 
 
+SMALL = {"fp32": FP32, "int8": INT8}
+LARGE = {rate: scaled(one.steps, one.added_ms, 2 * one.frame_ms) for rate, one in SMALL.items()}
+"""The same work in twice the time."""
+
+
 def test_rates_are_what_convolutions_reach() -> None:
-    device = device_from({"fp32": FP32, "int8": INT8}, TINY, "A CPU", 16.0)
-    # 0.6 GMAC in 2 ms and 1 ms of reorders; 0.9 GMAC in 1.5 ms
-    assert device.tera_macs == pytest.approx({"fp32": 0.2, "int8": 0.6})
+    device = device_from(SMALL, LARGE, TINY, "A CPU", 16.0)
+    # 0.6 GMAC in 2 and in 4 ms; 0.9 GMAC in 1.5 and in 3 ms
+    assert device.tera_macs == pytest.approx({"fp32": 0.2, "int8": 0.4})
     assert (device.measured, device.kind, device.memory_gb) == (True, "cpu", 16.0)
     assert "measured on the spot" in device.sources[0]
 
 
 def test_each_operator_has_the_speed_of_all_its_passes() -> None:
-    device = device_from({"fp32": FP32, "int8": INT8}, TINY, "A CPU", 16.0)
+    device = device_from(SMALL, LARGE, TINY, "A CPU", 16.0)
     assert device.passes_gb_per_second == pytest.approx(
         {
             "Add": 10.0, "Clip": 20.0, "Mul": 5.0,
             "Add/int8": 1.0,  # 2 MB in 2 ms
-            "Conv/int8": 2.0,  # 6 MB in 1 ms and 2 ms of laying out anew
+            "Conv/int8": 6.0,  # 6 MB in 1 ms
+            "Reorder": 1.0,  # the convolutions' 1 MB in 1 ms of laying out anew
+            "Reorder/int8": 3.0,  # 6 MB in 2 ms
         }
     )  # fmt: skip
-    assert device.memory_gb_per_second == 10.0  # the median of what is elementwise
+    small, large = device.passes_gb_per_second, device.large_passes_gb_per_second
+    assert large == pytest.approx({name: speed / 2 for name, speed in small.items()})
+    assert device.passes_px == (160 * 90, 640 * 360)
+    assert device.memory_gb_per_second == 5.0  # the median of what is elementwise and large
 
 
 def test_what_is_left_of_a_frame_without_work_is_starting_operators() -> None:
-    assert device_from({"fp32": FP32, "int8": INT8}, TINY, "", 1.0).launch_us == pytest.approx(5.0)
+    assert device_from(SMALL, LARGE, TINY, "", 1.0).launch_us == pytest.approx(5.0)
 
 
 def test_times_of_layers_are_made_to_add_up_to_the_frame() -> None:
@@ -77,18 +87,19 @@ def test_the_probe_is_whole_and_its_layers_are_those_of_its_graphs() -> None:
 
 @pytest.mark.slow
 def test_this_cpu_can_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "ROUNDS", 2)
+    monkeypatch.setattr(cpu, "ROUNDS", dict.fromkeys(cpu.ROUNDS, 2))
     monkeypatch.setattr(cpu, "_TINY_ROUNDS", 2)
     device = cpu.measured_cpu()
     assert set(device.tera_macs) == {"fp32", "int8"}
     passes = {"Add", "Cast", "Clip", "DepthToSpace", "Mul", "Pad", "Resize", "Transpose"}
     assert passes <= set(device.passes_gb_per_second)
-    assert {f"{op}/int8" for op in (*passes, "Conv", "QuantizeLinear")} <= set(
+    assert {f"{op}/int8" for op in (*passes, "Conv", "QuantizeLinear", "Reorder")} <= set(
         device.passes_gb_per_second
     )
     figures = (
         *device.tera_macs.values(),
         *device.passes_gb_per_second.values(),
+        *device.large_passes_gb_per_second.values(),
         device.launch_us,
         device.memory_gb_per_second,
     )

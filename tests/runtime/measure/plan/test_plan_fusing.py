@@ -105,6 +105,22 @@ def test_a_change_of_layout_never_joins_a_convolution() -> None:
 
 
 @pytest.mark.parametrize("kind", ["gpu", "cpu"])
+def test_an_output_of_the_graph_that_is_also_read_inside_has_to_be_written(kind: str) -> None:
+    x, state, end = tensor("x", 8), tensor("state_out_h", 8), tensor("restored", 8)
+    convolution = layer("Conv", [x], state, macs_per_output=72)
+    (step,) = fuse([convolution, layer("Relu", [state], end)], kind, SIZE)
+    assert moved(step) == (["x"], ["state_out_h", "restored"])
+
+
+def test_a_conversion_that_makes_an_output_is_work_of_its_own() -> None:
+    x, state, end = tensor("x", 8), tensor("state_out_h", 8, "float32"), tensor("restored", 8)
+    steps = fuse(
+        [layer("Cast", [x], state), layer("Conv", [state], end, macs_per_output=72)], "gpu", SIZE
+    )
+    assert [moved(step)[1] for step in steps] == [["state_out_h"], ["restored"]]
+
+
+@pytest.mark.parametrize("kind", ["gpu", "cpu"])
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "int8-cpu"])
 @pytest.mark.parametrize("model", ["edge-n", "edge-s"])
 def test_nothing_of_a_shipped_graph_is_lost_and_each_step_can_be_computed(

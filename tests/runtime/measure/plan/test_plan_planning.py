@@ -54,6 +54,7 @@ def test_a_roof_says_that_it_is_a_lower_bound_and_the_share_an_assumption() -> N
     assert "lower bound" in told
     assert "assumption" in told
     assert record.expected_share == 0.3
+    assert "such as edge-m, only the planned one has rows: export one" in told
 
 
 def test_rates_that_were_measured_make_an_estimate() -> None:
@@ -122,11 +123,16 @@ def test_a_profile_brings_its_times_and_what_belongs_to_no_step() -> None:
     bundle = find_model("edge-s")
     graph = bundle.graph("fp16")
     profile = replace(profile_record(), graph_sha256=graph.sha256, layers=layer_profile())
+    with pytest.raises(UsageError, match="the profile is of a CPU"):
+        plan(bundle, graph, find_device("l4"), profile=profile)
+    profile = replace(profile, run={**profile.run, "backend": "tensorrt"})
     record = plan(bundle, graph, find_device("l4"), profile=profile, profile_name="p.json")
     assert record.profile == "p.json"
     timed = {step.name: step for step in record.layers if step.measured_ms}
     assert {"/head/Conv", "/tail/Conv", "/bottom/bottom.6/Conv"} <= set(timed)
     assert any("belong to no single step" in note for note in record.notes)
+    assert any("of a GPU that it does not name, the roofs are of NVIDIA L4" in note
+               for note in record.notes)  # fmt: skip
 
 
 def test_a_damaged_bundle_beside_is_no_secret(tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from crispstream.core.errors import UsageError
-from crispstream.runtime.measure.plan.profiled import layers_for, with_times
+from crispstream.runtime.measure.host import Host
+from crispstream.runtime.measure.plan.profiled import check_device, layers_for, whose, with_times
 from crispstream.runtime.measure.plan.record import Device, PlannedLayer
 from crispstream.runtime.measure.plan.roofline import plan_layers
-from crispstream.runtime.measure.profiling.record import LayerTime
+from crispstream.runtime.measure.profiling.record import LayerTime, ProfileRecord
 from tests.helpers.graph_layers import residual
 from tests.helpers.layer_records import GRAPH, profile_record
-from tests.helpers.records import spread_of
+from tests.helpers.records import HOST, spread_of
 
 DEVICE = Device("d", "D", {"fp32": 1e-3, "fp16": 2e-3}, 10.0, 1.0, 1e-3, ())
 
@@ -61,6 +62,57 @@ def test_nor_have_they_if_a_part_of_them_was_timed_apart() -> None:
 
 def test_what_the_engine_added_belongs_to_no_step() -> None:
     assert times(timed(0.2)) == ([None] * 4, near(0.2))
+
+
+def test_what_the_engine_added_has_its_step_where_one_is_planned() -> None:
+    cpu = replace(DEVICE, kind="cpu", passes_gb_per_second={"Reorder": 2.0})
+    *_, added = with_times(plan_layers(residual(), cpu, 8, 4), [timed(0.2), timed(0.1)])[0]
+    assert added.measured_ms == near(0.3)
+
+
+CPU = replace(DEVICE, title="Own CPU", kind="cpu", measured=True)
+
+
+def profile_on(backend: str, host: Host = HOST) -> ProfileRecord:
+    profile = profile_record()
+    return replace(profile, run={**profile.run, "backend": backend}, host=host)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime-cpu", "onnxruntime"])
+def test_a_profile_of_a_cpu_is_refused_beside_a_gpu(backend: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_device(profile_on(backend), DEVICE, HOST)
+    told = str(caught.value)
+    assert f"the profile is of a CPU ({backend} on Example CPU" in told
+    assert "and D is a GPU" in told
+    assert "plan --device cpu, on the machine of the profile, or profile on D" in told
+
+
+@pytest.mark.parametrize("backend", ["tensorrt", "tensorrt-rtx", "onnxruntime-cuda"])
+def test_a_profile_of_a_gpu_is_refused_beside_a_cpu(backend: str) -> None:
+    profile = profile_on(backend, replace(HOST, gpu="NVIDIA H200", driver="580.65.06"))
+    with pytest.raises(UsageError) as caught:
+        check_device(profile, CPU, HOST)
+    told = str(caught.value)
+    assert f"is of a GPU ({backend} on NVIDIA H200, driver 580.65.06), and Own CPU is a CPU" in told
+    check_device(profile, DEVICE, HOST)
+
+
+@pytest.mark.parametrize("there", [replace(HOST, cores=8), replace(HOST, processor="Another")])
+def test_a_profile_of_another_cpu_is_refused_beside_the_measured_one(there: Host) -> None:
+    with pytest.raises(UsageError, match=f"another CPU .{there.processor}, {there.cores} cores"):
+        check_device(profile_on("onnxruntime-cpu", there), CPU, HOST)
+    check_device(profile_on("onnxruntime-cpu", there), replace(CPU, measured=False), HOST)
+    check_device(profile_on("onnxruntime-cpu"), CPU, HOST)
+
+
+def test_the_gpu_of_a_profile_is_told_beside_the_planned_one() -> None:
+    named = profile_on("tensorrt", replace(HOST, gpu="NVIDIA Orin", driver="540.4.0"))
+    assert "of NVIDIA Orin, driver 540.4.0, the roofs are of D" in whose(named, DEVICE)
+    assert "of a GPU that it does not name, the roofs are of D" in whose(
+        profile_on("tensorrt"), DEVICE
+    )
+    assert whose(named, CPU) == ""
 
 
 def test_a_profile_of_the_planned_graph_is_taken() -> None:

@@ -51,6 +51,32 @@ def test_measured_passes_have_their_own_speed() -> None:
     assert steps["planes"].roof_ms == pytest.approx(1e3 * (192 + 192) / 10e9)
 
 
+def test_on_frames_between_small_and_large_a_pass_has_a_speed_between() -> None:
+    small, large = {"DepthToSpace": 8.0}, {"DepthToSpace": 2.0}
+    cpu = replace(
+        DEVICE,
+        kind="cpu",
+        passes_gb_per_second=small,
+        large_passes_gb_per_second=large,
+        passes_px=(32, 512),
+    )
+    for size, speed in (((4, 4), 8.0), ((8, 4), 8.0), ((16, 8), 4.0), ((64, 32), 2.0)):
+        steps = {step.name: step for step in plan_layers(residual(), cpu, *size)}
+        shuffled = steps["large"]
+        assert shuffled.roof_ms == pytest.approx(1e-6 * shuffled.bytes / speed), size
+
+
+def test_what_the_engine_adds_is_a_step_where_its_speed_was_measured() -> None:
+    cpu = replace(DEVICE, kind="cpu", passes_gb_per_second={"Reorder": 2.0})
+    *rest, added = plan_layers(residual(), cpu, *SIZE)
+    moved = sum(step.bytes for step in rest if step.macs)
+    assert (added.name, added.nodes, added.op) == ("(added by the engine)", (), "Reorder")
+    assert (added.macs, added.bytes, added.bound) == (0, moved, "memory")
+    assert added.roof_ms == pytest.approx(1e-6 * moved / 2.0)
+    int8 = replace(cpu, passes_gb_per_second={"Reorder/int8": 2.0})
+    assert len(plan_layers(residual(), int8, *SIZE)) == len(rest)
+
+
 def test_in_graphs_with_int8_they_have_another() -> None:
     speeds = {"DepthToSpace": 1.0, "DepthToSpace/int8": 2.0}
     cpu = replace(DEVICE, kind="cpu", passes_gb_per_second=speeds)

@@ -1,5 +1,6 @@
 """Operators of ONNX Runtime: parsed, joined to the shipped graphs, timed in turns."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import onnx
 import pytest
 
 from crispstream.core.bundle import Bundle, Graph
+from crispstream.core.errors import EngineError
 from crispstream.core.graph_layers import layers_file
 from crispstream.core.layers import sized
 from crispstream.runtime.engine.models import find_model
@@ -19,6 +21,7 @@ from crispstream.runtime.measure.profiling.layers_ort import (
     profile_onnxruntime,
 )
 from crispstream.runtime.measure.profiling.record import LayerProfile
+from crispstream.runtime.measure.profiling.turns import Limits
 from tests.helpers.bundles import write_recurrent_bundle, write_tiny_bundle
 from tests.helpers.graphs import small_net
 
@@ -29,9 +32,7 @@ ADDED = {"ReorderInput", "ReorderOutput", "Reshape", "Transpose", "QuantizeLinea
 
 def profile(bundle: Bundle, graph: Graph, rounds: int = 2) -> LayerProfile:
     frames = [np.full((HEIGHT, WIDTH, 3), level, np.uint8) for level in (30, 200)]
-    return profile_onnxruntime(
-        bundle, graph, threads=1, width=WIDTH, height=HEIGHT, frames=frames, rounds=rounds
-    )
+    return profile_onnxruntime(bundle, graph, 1, (WIDTH, HEIGHT), frames, rounds)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8-cpu"])
@@ -78,6 +79,21 @@ def test_frames_are_bounded_by_what_the_profiler_keeps(monkeypatch: pytest.Monke
     nodes = len(bundle.layers_of(bundle.graph("fp32")).layers)
     monkeypatch.setattr(layers_ort, "MOST_EVENTS", 2 * nodes)
     assert profile(bundle, bundle.graph("fp32"), rounds=50).frames == 2
+
+
+def test_a_stop_ends_it_with_the_frames_there_are() -> None:
+    bundle, stop = find_model("edge-n"), threading.Event()
+    frames = [np.full((HEIGHT, WIDTH, 3), 30, np.uint8)]
+    limits = Limits(stop, 0.0)  # the first round that counts is made all the same
+
+    found = profile_onnxruntime(
+        bundle, bundle.graph("fp32"), 1, (WIDTH, HEIGHT), frames, 50, limits
+    )
+    assert found.frames == 1
+
+    stop.set()
+    with pytest.raises(EngineError, match="stopped before the first frame"):
+        profile_onnxruntime(bundle, bundle.graph("fp32"), 1, (WIDTH, HEIGHT), frames, 50, limits)
 
 
 def test_nothing_is_left_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

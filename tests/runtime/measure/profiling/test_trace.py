@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from crispstream.runtime.measure.profiling.trace import trace, with_serials, write_trace
+from crispstream.runtime.measure.profiling.trace import entries, write_trace
 from crispstream.runtime.measure.profiling.watching import Event, Profiler
 
 MS = 1_000_000
@@ -16,10 +16,10 @@ def _frame(serial: int, at_ms: float) -> list[Event]:
     return [
         _event("decode", at_ms, at_ms + 1, serial),
         _event("wait", at_ms + 1, at_ms + 2, serial),
-        _event("copy_in", at_ms + 2, at_ms + 3),
+        _event("copy_in", at_ms + 2, at_ms + 3, serial),
         Event("infer", tuple(round(ms * MS) for ms in (at_ms + 3, at_ms + 4, at_ms + 5, at_ms + 8)),
-              -1),
-        _event("copy_out", at_ms + 8, at_ms + 9),
+              serial),
+        _event("copy_out", at_ms + 8, at_ms + 9, serial),
         _event("write_wait", at_ms + 9, at_ms + 10, serial),
         _event("write", at_ms + 10, at_ms + 12, serial),
         _event("total", at_ms + 1, at_ms + 12, serial),
@@ -28,46 +28,13 @@ def _frame(serial: int, at_ms: float) -> list[Event]:
 
 def _profiler(events: list[Event]) -> Profiler:
     profiler = Profiler(keeps_trace=True)
-    profiler.events.extend(events)
+    profiler._events.extend(events)
     profiler.seen = len(events)
     return profiler
 
 
 def _entries(events: list[Event]) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = trace(_profiler(events))["traceEvents"]
-    return entries
-
-
-def test_stages_of_the_restorer_get_the_serials_of_their_frames() -> None:
-    events = [*_frame(7, 0), *_frame(8, 20)]
-
-    told = [(event.stage, event.serial) for event in with_serials(events)]
-
-    assert ("copy_in", 7) in told
-    assert ("infer", 8) in told
-    assert all(serial in (7, 8) for _, serial in told)
-
-
-def test_frames_in_flight_keep_their_order() -> None:
-    events = [
-        _event("wait", 0, 1, 3), _event("copy_in", 1, 2),
-        _event("wait", 2, 3, 5), _event("copy_in", 3, 4),
-        _event("infer", 2, 6), _event("copy_out", 6, 7), _event("infer", 4, 9),
-    ]  # fmt: skip
-
-    told = [event.serial for event in with_serials(events) if event.stage == "infer"]
-
-    assert told == [3, 5]
-
-
-def test_a_frame_that_was_skipped_gives_its_serial_to_nobody() -> None:
-    events = [_event("wait", 0, 1, 3), _event("wait", 2, 3, 4), _event("copy_in", 3, 4)]
-
-    assert [event.serial for event in with_serials(events)][-1] == 4
-
-
-def test_a_part_of_a_run_begins_without_knowing() -> None:
-    assert [event.serial for event in with_serials([_event("infer", 0, 1)])] == [-1]
+    return list(entries(_profiler(events)))
 
 
 def test_the_network_is_two_bars_where_the_loop_started_it_and_waited() -> None:

@@ -1,10 +1,15 @@
+import time
+
 import pytest
 
 from crispstream.core.clock import FakeClock
+from crispstream.core.pixels import Bytes
 from crispstream.runtime.latency import Latencies
 from crispstream.runtime.measure.profiling import watching
 from crispstream.runtime.measure.profiling.cost import observer, span_cost_ns
 from crispstream.runtime.measure.profiling.watching import Profiler
+from crispstream.runtime.stream.health import Health
+from crispstream.runtime.stream.ledger import Ledger
 from crispstream.runtime.stream.loop import run_stream
 from tests.helpers.streams import ListedSource, NotingSink, RepeatingRestorer, flat_frame
 
@@ -72,22 +77,62 @@ def test_the_depth_of_a_queue_is_its_mean_over_time() -> None:
     latencies = profiler.latencies(("wait",))
     for at_ms, depth in ((0, 2), (30, 0), (40, 0)):  # two frames for 30 of 40 ms
         waiting["slot"] = depth
-        latencies.span("wait", at_ms * MS, at_ms * MS)
+        clock.advance(at_ms * MS - clock())
+        latencies.span("wait", 0, 0)
 
     (slot,) = profiler.depths()
     assert (slot.name, slot.max, slot.mean) == ("slot", 2, 1.5)
     assert slot.moments[0].max_ms == 2
 
 
-def test_a_sample_that_comes_late_does_not_turn_time_back() -> None:
+def test_a_frame_that_waits_is_seen_while_no_other_comes() -> None:
     profiler = Profiler()
-    profiler.watch_queues(lambda: {"queue": 1})
-    latencies = profiler.latencies(("write",))
-    latencies.span("write", 0, 10 * MS)
-    latencies.span("write", 0, 4 * MS)
+    books = Ledger(Health("list"))
+    profiler.watch_queues(lambda: books.depths())
+    source = ListedSource([flat_frame(index) for index in range(4)])
 
-    (queue,) = profiler.depths()
-    assert queue.mean == 1.0
+    class SlowRestorer(RepeatingRestorer):
+        def submit(self, frame_hwc: Bytes) -> None:
+            time.sleep(0.02)
+            super().submit(frame_hwc)
+
+    run_stream(source, SlowRestorer(), NotingSink(), ledger=books, latencies=profiler.latencies)
+
+    slot = next(depth for depth in profiler.depths() if depth.name == "slot")
+    assert slot.max >= 1
+    assert slot.mean > 0.3  # two of four frames wait for most of the run
+
+
+def test_stages_of_the_restorer_get_the_serials_of_their_frames() -> None:
+    told = _told(
+        ("wait", 7), ("copy_in", -1), ("infer", -1), ("copy_out", -1), ("wait", 8), ("copy_in", -1)
+    )  # fmt: skip
+
+    assert told == [7, 7, 7, 7, 8, 8]
+
+
+def test_frames_in_flight_keep_their_order_and_one_that_was_skipped_gives_its_serial_to_nobody():
+    told = _told(
+        ("wait", 3), ("copy_in", -1), ("wait", 4), ("wait", 5), ("copy_in", -1), ("infer", -1),
+        ("copy_out", -1), ("infer", -1),
+    )  # fmt: skip
+
+    assert told == [3, 3, 4, 5, 5, 3, 3, 5]
+
+
+def test_events_that_were_let_go_shift_no_serial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "MOST_EVENTS", 5)
+    frames = [[("wait", n), ("copy_in", -1), ("infer", -1)] for n in range(9)]
+
+    assert _told(*(stage for frame in frames for stage in frame))[-3:] == [8, 8, 8]
+
+
+def _told(*stages: tuple[str, int]) -> list[int]:
+    profiler = Profiler(keeps_trace=True)
+    latencies = profiler.latencies(("wait", "copy_in", "infer", "copy_out"))
+    for stage, serial in stages:
+        latencies.span(stage, 0, 1, serial=serial)
+    return [event.serial for event in profiler.events]
 
 
 def test_the_cost_of_watching_is_held_against_a_frame() -> None:

@@ -11,6 +11,7 @@ from crispstream.runtime.stream import compose
 from crispstream.runtime.stream.cameras.cameras import CameraState
 from crispstream.runtime.stream.ladder.ladder import Ladder
 from crispstream.runtime.stream.source import Source, open_source
+from tests.helpers.bundles import four_graphs, write_tiny_bundle
 from tests.helpers.cameras import FILE, LIVE, camera, restored, run
 
 
@@ -126,6 +127,34 @@ def test_a_ladder_sees_how_fast_a_live_source_gives_frames(tmp_path, monkeypatch
     report = run(tmp_path, text, until=lambda states: restored(states, "a") > 3)
     assert not report.failed
     assert len(seen) == report.cameras["a"].stream.frames > 3
+
+
+def test_a_ladder_is_watched_for_its_int8_rung_beside_its_pace(
+    tmp_path, monkeypatch, caplog
+) -> None:
+    dark = {"figures": {"brightness": {"low": 0.0, "high": 2.0}}}
+    graphs = four_graphs()
+    bundle = write_tiny_bundle(
+        tmp_path / "b", graphs, name="night", certified=("int8-cpu",), input_statistics=dark
+    ).path
+    paced, watch = [], Ladder.watch
+    monkeypatch.setattr(
+        Ladder, "watch", lambda self, frame: (paced.append(frame), watch(self, frame))
+    )
+    more = f"budget_ms = 60000\nladder = ['{bundle}:fp32', '{bundle}:int8-cpu']"
+    clip = camera("b", f"{FILE}&fps=1", more=f"{more}\npolicy = 'all'")  # 12 s, as fast as it goes
+    report = run(
+        tmp_path,
+        camera("a", LIVE, more=more) + clip,
+        until=lambda states: restored(states, "a") > 3 and states["b"].state == "ended",
+    )
+    live, clip = report.cameras.values()
+    assert not report.failed, (live.error, clip.error)
+    assert (live.precision, clip.precision) == ("fp32", "fp32")
+    assert live.drift.watched == live.drift.outside >= 1
+    assert len(paced) == live.stream.frames > 3
+    assert (clip.drift.watched, clip.drift.alarms) == (12, 1)
+    assert "camera b has left what night int8-cpu was calibrated for (brightness)" in caplog.text
 
 
 def test_a_state_tells_the_ages_of_the_frames_so_far(tmp_path: Path) -> None:
