@@ -177,7 +177,8 @@ def _timeline(record: ProfileRecord) -> str:
         "Over the run",
         chart,
         "Mean of each stretch of the run, with the band from its lowest to its highest; each panel "
-        "has its own scale, and a triangle marks what lies beyond it.",
+        "has its own scale, and a triangle marks what lies beyond it. Queues are looked at when a "
+        "frame comes or goes, however briefly it stays; the means above them are over time.",
     )
 
 
