@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from common import MODELS, arguments, publish, result
-from quality import real
+from held_out import real
 
 from crispstream.calib.certify.judge import Yardstick, judge, restorer_of, yardstick_of
 from crispstream.calib.certify.pairs import Pair, fitted

@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 from common import MODELS, Limit, Ratio, arguments, paired_ratio, publish, result, sample_frames
+from held_out import real, synthetic
 from published_exports import exported
-from quality import real, synthetic
 
 from crispstream.calib.certify.judge import Judged, judge, restorer_of, yardstick_of
 from crispstream.calib.certify.pairs import Fitted, Pair, fitted

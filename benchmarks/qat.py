@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from common import MODELS, ROOT, Limit, arguments, publish, result
-from quality import real, synthetic
+from held_out import real, synthetic
 from torch import Tensor, nn
 
 from crispstream.core.int8 import FLAVOURS
@@ -27,7 +27,6 @@ from crispstream.runtime.stream.source import open_source
 from crispstream.train.checkpoint import load_checkpoint
 from crispstream.train.evaluate import Restore, Sample
 from crispstream.train.loop import train
-from crispstream.train.models.blocks import fuse_convolutions
 from crispstream.train.placement import read_placement
 from crispstream.train.qat import quantised_copy
 from crispstream.train.recipes.recipe import Recipe, recipe_as_dict
@@ -46,7 +45,7 @@ LOSS_AT_MOST_DB = 0.1
 
 def measured_ranges(network: nn.Module, frames: Sequence[Bytes]) -> dict[str, dict[str, float]]:
     """Return the range of what each convolution of the deployed network reads, by its path."""
-    deployed = fuse_convolutions(copy.deepcopy(network))
+    deployed = copy.deepcopy(network)
     seen: dict[str, list[tuple[float, float]]] = {}
 
     def look(path: str, _: nn.Module, given: tuple[Tensor, ...]) -> None:

@@ -17,11 +17,13 @@ def card_with_int8(card: bytes, ranges: Ranges, verification: Verification) -> b
 
 
 def _section(ranges: Ranges, verification: Verification) -> str:
+    shown = {entry.get("sequence_frames", 1) for entry in verification.entries.values()}
+    later = f", each after {max(shown) - 1} frames that lead up to it" if max(shown) > 1 else ""
     lines = [
         _TITLE,
         "",
         f"Calibrated on {ranges.frames} frames by the method {ranges.method}; figures on pairs "
-        "that were not calibrated with, beside fp32. certificate.json has them all.",
+        f"that were not calibrated with{later}, beside fp32. certificate.json has them all.",
         "",
         "| graph | PSNR, dB | PSNR lost, dB | SSIM lost | colour drift, levels | certified |",
         "|---|---|---|---|---|---|",

@@ -18,8 +18,9 @@ from .certify.certificate import (
     LARGEST_PSNR_LOSS_DB,
     LARGEST_SSIM_LOSS,
 )
-from .certify.judge import Restore, restorer_of
+from .certify.judge import last_restored, restorer_of
 from .certify.pairs import Fitted, Pairs, fitted
+from .certify.sequences import sequence_frames
 from .certify.shown import number, reasons_of, rows_of
 from .layout import embedded, page, section, table, terms
 from .plots import layers_chart, points_plot
@@ -79,20 +80,19 @@ def calibration_page(made: "Calibrated") -> str:
 
 def verification_page(subject: "Subject", found: "Verification", pairs: Pairs) -> str:
     """Return the page of a verification: certificate and the worst frames."""
-    ready = {
-        pair.name: pair
-        for pair in fitted(
-            pairs.pairs, GraphView(subject.graphs["fp32"]).input_size(), subject.size_multiple
-        )
-    }
-    exact = restorer_of(subject.graphs["fp32"], literally=False)
+    fp32 = GraphView(subject.graphs["fp32"])
+    size, multiple = fp32.input_size(), subject.size_multiple
+    ready = {pair.name: pair for pair in fitted(pairs.pairs, size, multiple)}
+    frames = sequence_frames(fp32)
     worst = [
-        _worst(subject, exact, precision, entry, ready[entry["worst_frame"]])
+        _worst(subject, precision, entry, ready[entry["worst_frame"]], frames)
         for precision, entry in found.entries.items()
         if precision != "fp32"
     ]
     sections = [_certificate(found), *worst]
-    return _page(f"{subject.name}: certificate", f"judged on {len(ready)} pairs", sections)
+    later = f", each after {frames - 1} frames that lead up to it" if frames > 1 else ""
+    summary = f"judged on {len(ready)} pairs{later}"
+    return _page(f"{subject.name}: certificate", summary, sections)
 
 
 def _page(title: str, summary: str, sections: Sequence[str]) -> str:
@@ -137,10 +137,15 @@ def _spans(made: "Calibrated") -> list[tuple[str, str]]:
 
 
 def _worst(
-    subject: "Subject", exact: Restore, precision: str, entry: Mapping[str, Any], pair: Fitted
+    subject: "Subject", precision: str, entry: Mapping[str, Any], pair: Fitted, frames: int
 ) -> str:
-    ours = restorer_of(subject.graphs[precision], literally=precision == "int8")(pair.frame)
-    theirs, restored = pair.judged(exact(pair.frame)), pair.judged(ours)
+    theirs, restored = (
+        pair.judged(last_restored(restorer_of(graph, literally=literally), pair.frame, frames))
+        for graph, literally in (
+            (subject.graphs["fp32"], False),
+            (subject.graphs[precision], precision == "int8"),
+        )
+    )
     change = _GAIN * (restored.astype(np.int16) - theirs) + 128
     small = pair.judged(pair.frame.repeat(SCALE, 0).repeat(SCALE, 1))
     pictures = {

@@ -1,4 +1,4 @@
-"""`crispstream evaluate`: PSNR and SSIM of checkpoints, bundles or bicubic."""
+"""`crispstream evaluate`: PSNR and SSIM of checkpoints, bundles or bicubic; see also the suites."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ PROTOCOLS = {
 }
 Figures = dict[str, Any]
 
+_LACKS_DATA = "there is nothing to judge on; name a folder with --data, or --suite crisp-v1"
+
 COLUMNS = (
     ("model", "model", "{}"),
     ("frames", "frames", "{}"),
@@ -49,11 +51,21 @@ def evaluate(
         typer.Argument(help="Checkpoints (.safetensors), bundles (name or folder), or 'bicubic'."),
     ],
     data: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            help="Folder with lr/ and hr/, or blur/ and sharp/, or sharp pictures to be blurred."
+            help="Folder with lr/ and hr/, or blur/ and sharp/, or sharp pictures to be blurred; "
+            "with --suite the folder that it was built in, if not the cache."
         ),
-    ],
+    ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            help="Judge on the kit's own benchmark, crisp-v1; 'bicubic-unsharp' is a model too."
+        ),
+    ] = None,
+    parts: Annotated[
+        bool, typer.Option("--parts", help="With --suite: a table of every part.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the synthetic blur.")] = 1,
     protocol: Annotated[
         str | None,
@@ -71,6 +83,15 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line only.")] = False,
 ) -> None:
     """Judge models against the truth: PSNR and SSIM on bytes, and the gain over bicubic."""
+    if suite is not None:
+        from .evaluate_suite import evaluate_suite
+
+        if protocol is not None or ensemble:
+            raise UsageError("a suite has one way to judge; leave out --protocol and --ensemble")
+        evaluate_suite(suite, models, data, precision, as_json=as_json, parts=parts)
+        return
+    if data is None or parts:
+        raise UsageError(_LACKS_DATA if data is None else "--parts is for --suite; leave it out")
     from crispstream.train.judging import bsr_split
 
     if protocol is not None and protocol not in PROTOCOLS:
@@ -108,7 +129,7 @@ def _judge(
         restorers = {name: stack.enter_context(restoring(name)) for name in models}
         samples = read_samples(data, seed) if protocol is None else read_pairs(data)
         convention = CONVENTIONS[protocol or "plain"]
-        scores = judge(restorers, samples, _progress(stack, quiet=quiet), convention)
+        scores = judge(restorers, samples, progress_on(stack, quiet=quiet), convention)
     return [{**asdict(score), "true_maps": False} for score in scores]
 
 
@@ -124,7 +145,7 @@ def _judge_groups(
         raise UsageError("a BSR set is judged without self-ensemble; leave out --ensemble")
     with ExitStack() as stack:
         answering = {name: stack.enter_context(_answering(name, precision)) for name in models}
-        verdicts = judge_groups(answering, split, _progress(stack, quiet=quiet))
+        verdicts = judge_groups(answering, split, progress_on(stack, quiet=quiet))
     found = []
     for name, verdict in verdicts.items():
         parts = [asdict(part) for part in (verdict.restored, verdict.maps) if part is not None]
@@ -141,7 +162,7 @@ def _restoring(name: str, *, ensemble: bool, precision: str) -> Iterator[Restore
     if name.endswith(".safetensors"):
         from crispstream.train.restoring import restoring
 
-        yield restoring(_network(name), ensemble=ensemble)
+        yield restoring(network_of(name), ensemble=ensemble)
         return
     # Bicubic is the same whichever way a frame is turned.
     if ensemble and name != "bicubic":
@@ -164,19 +185,21 @@ def _answering(name: str, precision: str) -> Iterator[Answering]:
     if name.endswith(".safetensors"):
         from crispstream.train.restoring import answering
 
-        yield answering(_network(name))
+        yield answering(network_of(name))
         return
     with _restoring(name, ensemble=False, precision=precision) as restore:
         yield lambda frame, _: Answer(restore(frame))
 
 
-def _network(name: str) -> nn.Module:
+def network_of(name: str) -> nn.Module:
+    """Return the network of a checkpoint, with its weights."""
     from crispstream.train.checkpoint import load_checkpoint
 
     return load_checkpoint(Path(name)).network()
 
 
-def _progress(stack: ExitStack, *, quiet: bool) -> Callable[[str], None]:
+def progress_on(stack: ExitStack, *, quiet: bool) -> Callable[[str], None]:
+    """Return what names on stderr, if that is a terminal, the sample that is judged."""
     from rich.console import Console
 
     if quiet:
@@ -192,7 +215,7 @@ def _show(rows: list[Figures], protocol: str | None, as_json: bool) -> None:
     from rich.table import Table
 
     if as_json:
-        typer.echo(json.dumps([_finite(row) for row in rows], allow_nan=False))
+        typer.echo(json.dumps([finite(row) for row in rows], allow_nan=False))
         return
     shown = [column for column in COLUMNS if any(row.get(column[0]) is not None for row in rows)]
     title = f"protocol {protocol}: {PROTOCOLS[protocol]}" if protocol else None
@@ -207,7 +230,7 @@ def _show(rows: list[Figures], protocol: str | None, as_json: bool) -> None:
     Console().print(table)
 
 
-def _finite(row: Figures) -> Figures:
+def finite(row: Figures) -> Figures:
     """Put None for what JSON has no number for: the PSNR of exact frames, and gains by it."""
     return {
         key: None if isinstance(figure, float) and not isfinite(figure) else figure

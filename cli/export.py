@@ -1,5 +1,6 @@
 """`crispstream export`: a checkpoint becomes a bundle or plain ONNX, proved equal to PyTorch."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +40,8 @@ def export(
 ) -> None:
     """Export fp32 and fp16 graphs and write how far each is from PyTorch.
 
-    A network that restores frames becomes a bundle, any other a folder of plain ONNX.
+    A network that restores frames becomes a bundle, any other a folder of plain ONNX. A model card
+    (.md) and a contact sheet (.jpg) beside the checkpoint, of its name, go into the bundle.
     """
     from rich.console import Console
 
@@ -47,7 +49,7 @@ def export(
 
     for module in ("torch", "onnx", "onnxsim"):
         require(module, "export")
-    from crispstream.export.card import read_card
+    from crispstream.export.card import card_with_sheet, read_card, read_contact_sheet
     from crispstream.export.check_frames import read_frames, shipped_frames
     from crispstream.export.exporter import PRECISIONS, export_bundle, makes_bundle
     from crispstream.export.plain import export_plain
@@ -56,16 +58,17 @@ def export(
     loaded = load_checkpoint(checkpoint)
     width_height = parse_size(size) if size else None
     bundled = makes_bundle(loaded.network(), width_height)
-    write = export_bundle if bundled else export_plain
+    text = read_card(loaded, card or checkpoint.with_suffix(".md"), required=card is not None)
+    sheet_file = checkpoint.with_suffix(".jpg")
+    sheet = read_contact_sheet(sheet_file) if bundled else None
+    write = partial(export_bundle, contact_sheet=sheet) if bundled else export_plain
     with Console(stderr=True, quiet=as_json).status("exporting") as status:
         write(
             loaded,
             output,
             name=name or loaded.recipe.model,
             licence=licence,
-            card=read_card(
-                loaded, card or checkpoint.with_suffix(".md"), required=card is not None
-            ),
+            card=text if sheet is None else card_with_sheet(text, sheet_file.name),
             frames=read_frames(frames) if frames else shipped_frames(),
             size=width_height,
             precisions=precision or PRECISIONS,

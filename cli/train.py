@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from crispstream.train.recipes.recipe import Recipe
 
 
 def train(
@@ -29,7 +32,13 @@ def train(
         ),
     ] = None,
     start: Annotated[
-        Path | None, typer.Option("--from", help="Checkpoint to start from: fine-tuning.")
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="WEIGHTS",
+            help="Start from trained weights: a shipped model's name, or the path of a checkpoint. "
+            "`edge-s --from edge-s` is fine-tuning and takes the short recipe edge-s-tune.",
+        ),
     ] = None,
     calibration: Annotated[
         Path | None,
@@ -38,11 +47,24 @@ def train(
             "which start --from trained weights."
         ),
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="Trained network to learn from beside the truth, named as for --from: for recipes "
+            "whose objective ends in -distilled.",
+        ),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps of each stage, instead of the recipe's.")
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Stop after so long, as if interrupted; go on with --resume."),
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the interrupted run in --output.")
+        bool,
+        typer.Option("--resume", help="Go on with an interrupted run: add it to the same command."),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew where --output holds a run.")
@@ -67,16 +89,23 @@ def train(
     require("lightning", "train")
     from crispstream.train.loop import train as learn
     from crispstream.train.recipes.registry import build_recipe, with_steps, without_files
+    from crispstream.train.shipped import starting_weights
 
-    chosen = without_files(build_recipe(recipe), exclude or ())
+    weights = starting_weights(start) if start is not None else None
+    name = _short_form(recipe) if start == recipe else recipe
+    chosen = without_files(build_recipe(name), exclude or ())
     if steps:
         chosen = with_steps(chosen, steps)
+    if name != recipe:
+        _tell_fine_tuning(name, chosen, weights)
     path = learn(
         chosen,
         data,
-        output or Path("runs", recipe),
-        start=start,
+        output or Path("runs", name),
+        start=weights,
         calibration=calibration,
+        teacher=starting_weights(teacher) if teacher is not None else None,
+        minutes=minutes,
         resume=resume,
         overwrite=overwrite,
         cache=cache,
@@ -88,6 +117,24 @@ def train(
     if chosen.quantised:
         files = f"--ranges {path.parent}/ranges.json --layers {path.parent}/plan.json"
         typer.echo(f"then: crispstream calibrate {bundle} {files} -o {bundle}-int8")
+
+
+def _short_form(recipe: str) -> str:
+    """Return the recipe that fine-tunes the shipped weights of the same name, if there is one."""
+    from crispstream.train.recipes.registry import recipe_names
+
+    short = f"{recipe}-tune"
+    return short if short in recipe_names() else recipe
+
+
+def _tell_fine_tuning(name: str, chosen: "Recipe", weights: Path | None) -> None:
+    """Say which recipe is taken, and how to have the other one."""
+    typer.echo(
+        f"fine-tuning {chosen.model}: recipe {name}, {chosen.steps:,} steps, learning rate "
+        f"{chosen.learning_rate:g} at most (the whole recipe {chosen.model} from the same "
+        f"weights: --from {weights})",
+        err=True,
+    )
 
 
 def _teller() -> Callable[[str], None]:

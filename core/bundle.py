@@ -7,6 +7,7 @@
       certificate.json    per graph, named by its hash: how it was judged and the figures
       layers.json         per graph, likewise: what each layer computes, reads and writes
       CARD.md             model card
+      contact-sheet.jpg   where there is one: frames before and after, shown by the card
 
 Every file is named in bundle.json with its SHA-256 and hashed before anything parses it.
 """

@@ -17,6 +17,7 @@ from .errors import BundleError
 from .files import sha256_of
 from .layers import ITEM_BYTES, Dim, GraphLayers, Layer, Tensor, layers_json
 from .sizes import Size
+from .tensors import free_side
 
 Message = Any
 """A message of onnx.proto: ModelProto, GraphProto, NodeProto ..."""
@@ -86,8 +87,9 @@ def _of_size(model: Message, width: int, height: int) -> Message:
     )
     for given in model.graph.input:
         for dim in given.type.tensor_type.shape.dim:
-            if not dim.dim_value and dim.dim_param in named:
-                dim.dim_value = named[dim.dim_param]
+            known = None if dim.dim_value else free_side(dim.dim_param, named)
+            if known is not None:
+                dim.dim_value = known
     del model.graph.value_info[:]
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")

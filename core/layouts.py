@@ -34,5 +34,11 @@ LAYOUTS = {
         "SRC/gtFine/{train,val,test}/<city>/<picture>_gtFine_labelTrainIds.png\n"
         "(the last made by csCreateTrainIdLabelImgs of cityscapesscripts)"
     ),
+    "crisp-v1": (
+        "SRC/train/stills/<photo>.jpg (docs/benchmark.md lists the files)\n"
+        "SRC/pairs/gopro/{blur,sharp}/<pair>.png\n"
+        "SRC/pairs/gopro6_inverse_crf.npy\n"
+        "SRC/video/<clip>.mp4"
+    ),
 }
 """One a kind of data set; a line is short enough to be shown, and copied, whole."""

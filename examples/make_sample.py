@@ -27,22 +27,20 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from crispstream.core.bicubic import downscale_x4, upscale_x4
 from crispstream.core.metrics import psnr_db
-from crispstream.core.pixels import SCALE, Bytes, round_to_bytes
+from crispstream.core.pixels import SCALE, Bytes
 from crispstream.runtime.frame import Colour
 from crispstream.runtime.stream.colour import ToYuv, tag
 from crispstream.runtime.stream.source import open_source
+from crispstream.train.suite.response import Response, expose, load_response
 
 DATA = Path("../shared/data")
 CLIP = DATA / "video/gopro_GOPR0477_11_00_240fps_720p.mp4"
 RESPONSE = DATA / "pairs/gopro6_inverse_crf.npy"
 
 FRAMES_AVERAGED = 7
-LAST_MEASURED = 245
-"""Highest byte value whose light the published response can have measured."""
 FRAMES_STEPPED = 10
 SOURCE_FRAMES_PER_SECOND = 240
 PAIR_AT = (2, 9, 16, 25)
@@ -50,35 +48,8 @@ PAIR_AT = (2, 9, 16, 25)
 PAIR_LR_HW = (64, 96)
 H264_CRF = {"gopro-blur-320x180.mp4": 5, "gopro-sharp-1280x720.mp4": 12}
 
-Response = npt.NDArray[np.float64]
 Exposure = tuple[Bytes, Bytes]
 """The blurred frame [H,W,3] at low resolution and its sharp one [4H,4W,3]."""
-
-
-def load_response(path: Path) -> Response:
-    """Return light for each byte value and channel, [256, 3] BGR, never falling.
-
-    The published curve dips by less than a hundredth at two places; inverting needs it monotone.
-    Over its last ten levels it rises five-fold: pixels there were saturated when it was measured,
-    so nothing is known of their light. Taken at its word, one white shirt outshines the scene
-    (2 dB of bias on this clip); the slope of the levels before goes on instead.
-    """
-    curve = np.maximum.accumulate(np.load(path).reshape(256, 3).astype(np.float64), axis=0)
-    step = (curve[LAST_MEASURED] / curve[LAST_MEASURED - 20]) ** (1 / 20)
-    beyond = np.arange(1, 256 - LAST_MEASURED)
-    curve[LAST_MEASURED + 1 :] = curve[LAST_MEASURED] * step ** beyond[:, None]
-    return curve
-
-
-def expose(frames: Sequence[Bytes], response: Response) -> Bytes:
-    """Return the picture that one exposure over all `frames` [H,W,3] would have given."""
-    light = np.zeros(frames[0].shape)
-    for frame_hwc in frames:
-        light += cv2.LUT(frame_hwc, response.reshape(1, 256, 3))
-    light /= len(frames)
-    codes = np.arange(256.0)
-    channels = [np.interp(light[..., c], response[:, c], codes) for c in range(3)]
-    return round_to_bytes(np.stack(channels, axis=-1))
 
 
 def exposures(clip: Path, response: Response) -> Iterator[Exposure]:

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from torch import nn
 
-from crispstream.core.bundle import CERTIFICATE, SCHEMA, Bundle, Graph
+from crispstream.core.bundle import CERTIFICATE, SCHEMA, Bundle, Graph, StateTensor
 from crispstream.core.bundle_writing import check_free, write_bundle
 from crispstream.core.errors import ExportError, UsageError
 from crispstream.core.files import sha256_of
@@ -26,9 +26,10 @@ from crispstream.train.checkpoint import Checkpoint
 from crispstream.train.models.edge import Edge
 from crispstream.train.recipes.recipe import Recipe
 
+from .card import CONTACT_SHEET
 from .check_frames import fitted, png_of
-from .graph import FLOAT_OUTPUT, OPSET, macs_per_lr_pixel, onnx_from_network
-from .parity import Parity, check_parity, same_bytes, same_outputs
+from .graph import FLOAT_OUTPUT, OPSET, macs_per_lr_pixel, onnx_from_network, states_of
+from .parity import Parity, check_parity, same_bytes, same_outputs, sequences_of
 from .published import Proved, prove_network
 from .static import Shape, deployed, macs_that_count, shape_of
 from .surgery import simplified, without_output
@@ -41,6 +42,8 @@ STATIC_SIZE = (320, 180)
 NamedFrames = Sequence[tuple[str, Bytes]]
 Progress = Callable[[str], None]
 """Called with a few words as each step begins."""
+
+_TO_COMPARE = 2  # frames of a sequence that two graphs are compared on: what is carried is read
 
 _ALWAYS_NAMED = frozenset(
     {"model", "steps", "batch", "patch_px", "learning_rate", "average_decay", "seed", "pool"}
@@ -71,6 +74,7 @@ class _Made:
     halo_px: int
     macs_per_lr_pixel: int
     frame_size: Size | None = None
+    states: tuple[StateTensor, ...] = ()
 
 
 def export_bundle(
@@ -83,14 +87,15 @@ def export_bundle(
     frames: NamedFrames,
     size: tuple[int, int] | None = None,
     precisions: Sequence[str] = PRECISIONS,
+    contact_sheet: bytes | None = None,
     overwrite: bool = False,
     progress: Progress = lambda _: None,
 ) -> Bundle:
     """Write the bundle of a checkpoint to `out` and return it.
 
     `frames` are named LR frames for the parity check, kept in the bundle as `check/`; `card` is
-    the text of its model card; `licence` an SPDX identifier. `size` is (width, height) of the
-    frames of a static graph, see `checked_size`.
+    the text of its model card, `contact_sheet` the JPEG file that it shows; `licence` an SPDX
+    identifier. `size` is (width, height) of the frames of a static graph, see `checked_size`.
 
     Raises:
         UsageError: if `out` exists and may not be overwritten or is no bundle, or the network
@@ -116,6 +121,7 @@ def export_bundle(
     checks = {f"check/{title}.png": png_of(image) for title, image in made.frames}
     payload = {**graphs, **checks, LAYERS: layers}
     payload |= {CERTIFICATE: certificate_of(made.graphs), "CARD.md": card.encode()}
+    payload |= {} if contact_sheet is None else {CONTACT_SHEET: contact_sheet}
     progress("writing the bundle")
     return write_bundle(
         out, _contract(checkpoint, made, name, licence), payload, overwrite=overwrite
@@ -170,8 +176,14 @@ def _edge(
 ) -> _Made:
     images = [image for _, image in frames]
     graphs = [_export_edge(network, precision, images, progress) for precision in precisions]
-    work = macs_per_lr_pixel(network)
-    return _Made(graphs, frames, network.size_multiple, network.halo_px, work)
+    return _Made(
+        graphs,
+        frames,
+        network.size_multiple,
+        network.halo_px,
+        macs_per_lr_pixel(network),
+        states=states_of(network),
+    )
 
 
 def _export_edge(
@@ -180,12 +192,13 @@ def _export_edge(
     progress(f"exporting {precision}")
     plain = onnx_from_network(network, precision)
     simple = simplified(plain)
-    keep = simple is not None and same_outputs(plain, simple, frames)
+    shown = sequences_of(network, frames, _TO_COMPARE)
+    keep = simple is not None and same_outputs(plain, simple, shown)
     data = simple if keep and simple is not None else plain
     progress(f"checking {precision} against PyTorch")
     parity = check_parity(network, data, precision, frames)
     shipped = without_output(data, FLOAT_OUTPUT)
-    if not same_bytes(data, shipped, frames):
+    if not same_bytes(data, shipped, shown):
         raise ExportError(
             f"the {precision} graph changed its bytes when its second output was dropped; "
             "do not ship it: try another version of onnx"
@@ -216,6 +229,7 @@ def _contract(checkpoint: Checkpoint, made: _Made, name: str, licence: str) -> B
         scale=SCALE,
         size_multiple=made.size_multiple,
         halo_px=made.halo_px,
+        states=made.states,
         frame_size=made.frame_size,
         graphs=tuple(
             Graph(f"{graph.precision}.onnx", "", graph.precision, BACKENDS, OPSET, work)

@@ -73,28 +73,6 @@ def test_pairs_belong_together_and_to_the_clip() -> None:
         assert aligned > psnr_db(enlarged, np.ascontiguousarray(truth[:, ::-1])) + 3
 
 
-def test_an_exposure_of_a_still_scene_changes_nothing() -> None:
-    still = np.random.default_rng(1).integers(0, 256, (12, 16, 3), dtype=np.uint8)
-    curved = LINEAR**2.2 * (1.0, 2.0, 3.0)
-    np.testing.assert_array_equal(make_sample.expose([still] * 5, curved), still)
-
-
-def test_light_adds_up_in_linear_light() -> None:
-    black, white = (np.full((4, 4, 3), level, np.uint8) for level in (0, 255))
-    np.testing.assert_array_equal(make_sample.expose([black, white], LINEAR), 128)
-    through_gamma = make_sample.expose([black, white], LINEAR**2.2)
-    np.testing.assert_array_equal(through_gamma, round(255 * 0.5 ** (1 / 2.2)))
-
-
-def test_the_response_never_falls(tmp_path: Path) -> None:
-    published = np.linspace(0, 1, 256, dtype=np.float32)[:, None, None].repeat(3, axis=2)
-    published[100] = 0
-    np.save(tmp_path / "crf.npy", published)
-    response = make_sample.load_response(tmp_path / "crf.npy")
-    assert response.shape == (256, 3)
-    assert (np.diff(response, axis=0) >= 0).all()
-
-
 def test_the_truth_is_the_middle_of_each_exposure(tmp_path: Path) -> None:
     write_video(tmp_path / "fast.mp4", frames=25, width=256, height=64)
     made = list(make_sample.exposures(tmp_path / "fast.mp4", LINEAR))
@@ -110,13 +88,3 @@ def test_before_and_after_stand_side_by_side() -> None:
     middle = picture.shape[0] // 3
     np.testing.assert_array_equal(picture[middle, 60], (0, 0, 255))
     np.testing.assert_array_equal(picture[middle, -60], (0, 255, 0))
-
-
-def test_the_response_of_saturated_pixels_is_not_believed(tmp_path: Path) -> None:
-    levels = np.arange(256, dtype=np.float32)
-    published = (1.02**levels)[:, None, None].repeat(3, axis=2)
-    published[250:] *= 5
-    np.save(tmp_path / "crf.npy", published)
-    np.testing.assert_allclose(
-        make_sample.load_response(tmp_path / "crf.npy")[:, 0], 1.02**levels, rtol=1e-4
-    )

@@ -1,6 +1,7 @@
 """Checkpoints: a safetensors file whose metadata is the whole recipe. Never a pickle."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,22 +28,37 @@ class Checkpoint:
     steps_done: int
     data: tuple[str, ...]
     """Names of the files learnt from."""
+    path: Path = Path()
+    """Where it was read from, if it was."""
 
     def network(self) -> nn.Module:
         """Return the recipe's network with these weights, in evaluation mode.
 
         Raises:
-            TrainError: if the weights are not those of the network.
+            UsageError: if the weights are of another shape of the network, as earlier versions of
+                the kit may have had it.
         """
         network = build_network(self.recipe.model)
-        try:
-            network.load_state_dict(self.weights)
-        except RuntimeError as error:
-            raise TrainError(
-                f"the weights do not fit network '{self.recipe.model}': {error}; "
-                "train again, or use the version of the kit that made them"
-            ) from error
+        if difference := _first_difference(self.weights, network.state_dict()):
+            which = f"'{self.path}'" if self.path.name else "this checkpoint"
+            raise UsageError(
+                f"{which} was trained for another shape of '{self.recipe.model}' (first "
+                f"difference: {difference}); train it again, or use the version of the kit that "
+                "made it"
+            )
+        network.load_state_dict(self.weights)
         return network.eval()
+
+
+def _first_difference(there: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """Return in words where weights first differ from a network's in name or shape, or ''."""
+    for name, tensor in expected.items():
+        if name not in there:
+            return f"it has no '{name}'"
+        if there[name].shape != tensor.shape:
+            seen, wanted = list(there[name].shape), list(tensor.shape)
+            return f"'{name}' is {seen}, expected {wanted}"
+    return next((f"it has '{name}'" for name in there if name not in expected), "")
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -101,7 +117,7 @@ def _checkpoint(path: Path, about: Any, weights: dict[str, Tensor]) -> Checkpoin
         )
     try:
         recipe = recipe_from_dict(about["recipe"])
-        return Checkpoint(recipe, weights, about["steps_done"], tuple(about["data"]))
+        return Checkpoint(recipe, weights, about["steps_done"], tuple(about["data"]), path)
     except (KeyError, TypeError, ValueError) as error:
         raise TrainError(
             f"the recipe inside '{path}' is not one of this version of the kit ({error}); "

@@ -21,7 +21,6 @@ from crispstream.core.files import write_json_atomically
 from crispstream.core.int8 import module_path
 from crispstream.core.registry import did_you_mean
 
-from .models.blocks import fuse_convolutions
 from .models.edge import Edge
 from .models.registry import build_network
 from .recipes.recipe import Recipe
@@ -139,7 +138,7 @@ def read_placement(folder: Path, flavour: str, model: str) -> Placement:
     """
     plan = _read(folder / PLAN, "quantisation plan")
     measured = _read(folder / RANGES, "ranges")
-    network = fuse_convolutions(build_network(model))
+    network = build_network(model)
     _refuse_norms(network, model)
     ranges: dict[str, Range] = {}
     for node in _nodes(plan, flavour, folder / PLAN):

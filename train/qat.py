@@ -1,7 +1,7 @@
 """Quantisation-aware fine-tuning: a network learns with the rounding of its INT8 graph.
 
-    checkpoint -> deployed copy, int8 rounding where the plan has it -> fine-tuned on the truth
-    and on what the checkpoint makes -> training form again, beside it the same plan and ranges
+    checkpoint -> copy, int8 rounding where the plan has it -> fine-tuned on the truth and on what
+    the checkpoint makes -> checkpoint again, beside it the same plan and ranges
 
 The ranges of the inputs stay as they were measured, those of the weights follow the weights. Only
 calibration writes graphs with Q/DQ: from the checkpoint's fp32 graph and these ranges. The CPU's
@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from crispstream.core.int8 import WEIGHT_LEVELS
 
-from .models.blocks import RepConv, fuse_convolutions
 from .placement import Grid, Placement
 from .recipes.recipe import Recipe
 from .task import Training
@@ -65,33 +64,14 @@ class QuantisedConv(nn.Conv2d):
 
 
 def quantised_copy(network: nn.Module, placement: Placement) -> nn.Module:
-    """Return the deployed form of `network` with int8 rounding at exactly the placed layers."""
-    deployed = fuse_convolutions(copy.deepcopy(network))
+    """Return a copy of `network` with int8 rounding at exactly the placed layers."""
+    copied = copy.deepcopy(network)
     for path, measured in placement.ranges.items():
-        conv = deployed.get_submodule(path)
+        conv = copied.get_submodule(path)
         assert isinstance(conv, nn.Conv2d)  # the placement was read for this network
         grid = measured.grid(placement.flavour)
-        deployed.set_submodule(path, QuantisedConv(conv, grid, WEIGHT_LEVELS[placement.flavour]))
-    return deployed
-
-
-def training_form(deployed: nn.Module, trained: nn.Module) -> dict[str, Tensor]:
-    """Return weights with which `trained`, a network in training form, computes `deployed`.
-
-    Exactly the same kernels: a fused one becomes the 3x3 branch, and the others add up to zero.
-    """
-    weights = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
-    fused = deployed.state_dict()
-    weights |= {name: tensor for name, tensor in fused.items() if name in weights}
-    for path, block in trained.named_modules():
-        if isinstance(block, RepConv):
-            weights[f"{path}.conv.weight"] = fused[f"{path}.weight"]
-            weights[f"{path}.conv.bias"] = fused[f"{path}.bias"]
-            weights[f"{path}.squeeze"].zero_()
-            point = weights[f"{path}.point"].zero_()
-            if block.identity:
-                point.fill_diagonal_(-1)
-    return weights
+        copied.set_submodule(path, QuantisedConv(conv, grid, WEIGHT_LEVELS[placement.flavour]))
+    return copied
 
 
 class QuantisedTraining(Training):
@@ -100,7 +80,7 @@ class QuantisedTraining(Training):
     def __init__(
         self, recipe: Recipe, placement: Placement, weights: Mapping[str, Tensor] | None = None
     ) -> None:
-        """Start from `weights` in training form; without, they come with the state of a run."""
+        """Start from `weights`; without, they come with the state of a run."""
         super().__init__(recipe)
         self.teacher = self.network.eval()
         if weights is not None:
@@ -114,10 +94,6 @@ class QuantisedTraining(Training):
         batch = super().batch_of(patches)
         with torch.no_grad():
             return {**batch, "teacher": self.teacher(batch["lr"]).restored()}
-
-    def learnt(self) -> dict[str, Tensor]:
-        """Return the weights in training form."""
-        return training_form(self.network, self.teacher)
 
     def write_beside(self, folder: Path) -> None:
         """Write plan and ranges beside the checkpoint, for `crispstream calibrate`."""

@@ -1,13 +1,15 @@
 """What a training leaves on disk, and what it is taken up from.
 
-out/          the last stage: NETWORK.safetensors, last.ckpt, tensorboard/
+out/          the last stage: NETWORK.safetensors, last.ckpt, tensorboard/; of one that was
+              stopped so-far.safetensors, a checkpoint of the steps that it has
 out/STAGE/    the same for each earlier stage
 """
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any, cast
 
 import torch
@@ -22,6 +24,31 @@ class StoppedError(TrainError):
     """The training was interrupted before its last step."""
 
     exit_code = 130  # 128 + SIGINT, what shells expect
+
+
+class TimeIsUpError(StoppedError):
+    """The training reached its time limit before its last step."""
+
+    exit_code = 124  # that of `timeout`, which ends other programs
+
+
+class TimeLimit:
+    """How long a training may go on; it runs from its making."""
+
+    def __init__(self, minutes: float | None, clock: Callable[[], float] = monotonic) -> None:
+        """`clock` tells seconds; no minutes are no limit.
+
+        Raises:
+            UsageError: if the time is not positive.
+        """
+        if minutes is not None and not minutes > 0:
+            raise UsageError(f"a time limit is longer than 0 minutes, got {minutes:g}")
+        self.minutes, self._clock = minutes, clock
+        self._end_s = None if minutes is None else clock() + 60 * minutes
+
+    def is_over(self) -> bool:
+        """Return whether the time is up."""
+        return self._end_s is not None and self._clock() >= self._end_s
 
 
 @dataclass(frozen=True)
@@ -41,6 +68,11 @@ class StageRun:
     def checkpoint(self) -> Path:
         """What a whole stage leaves."""
         return self.folder / f"{self.stage.model}.safetensors"
+
+    @property
+    def so_far(self) -> Path:
+        """A checkpoint of a stage that was stopped."""
+        return self.folder / "so-far.safetensors"
 
     def state(self) -> dict[str, Any]:
         """Read the state; its `state_dict` holds the averaged weights, if weights are averaged."""
@@ -84,12 +116,16 @@ class StageRun:
                 "do; ask for more with --steps"
             )
 
-    def stopped(self, done: int, steps: int) -> StoppedError:
-        """Return the error of a stage that ended early."""
+    def stopped(self, done: int, steps: int, limit: TimeLimit | None = None) -> StoppedError:
+        """Return the error of a stage that ended early, by itself if its `limit` is over."""
         kept = f"go on with --resume from '{self.last}'" if self.last.exists() else "start it again"
-        return StoppedError(
-            f"stopped after {done} of {steps} steps, no checkpoint was written; {kept}"
-        )
+        if self.so_far.exists():
+            kept += f"; the weights so far are in '{self.so_far}'"
+        if limit is not None and limit.is_over():
+            return TimeIsUpError(
+                f"the {limit.minutes:g} minutes are over after {done} of {steps} steps; {kept}"
+            )
+        return StoppedError(f"stopped after {done} of {steps} steps; {kept}")
 
 
 def runs_of(recipe: Recipe, out: Path) -> list[StageRun]:
@@ -145,5 +181,6 @@ def forget(runs: Sequence[StageRun]) -> None:
     """Remove what an earlier run would be taken up from; its last checkpoint is replaced."""
     for run in runs:
         run.last.unlink(missing_ok=True)
+        run.so_far.unlink(missing_ok=True)
         if not run.is_last:
             run.checkpoint.unlink(missing_ok=True)

@@ -1,7 +1,9 @@
-"""Learning rates over a training: one formula a schedule."""
+"""What moves over a training: the learning rate, one formula a schedule, and the patches."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 KINDS = ("warm-cosine", "constant", "steps", "cosine")
 
@@ -67,3 +69,29 @@ class Schedule:
 
 def _half_cosine(share: float) -> float:
     return (1 + math.cos(math.pi * share)) / 2
+
+
+class Phase(NamedTuple):
+    """Steps in a row whose batches are alike."""
+
+    steps: int
+    patch_px: int
+    """Side of an LR patch; 0 takes samples whole."""
+    batch: int
+
+
+def phases_of(steps: int, shares: Sequence[tuple[float, int, int]]) -> tuple[Phase, ...]:
+    """Return the phases of so many steps, `shares` being (share, patch_px, batch) of each.
+
+    Every step is in a phase; a phase whose share is less than a step is left out.
+
+    >>> phases_of(10, [(0.75, 32, 8), (0.25, 64, 2)])
+    (Phase(steps=8, patch_px=32, batch=8), Phase(steps=2, patch_px=64, batch=2))
+    """
+    phases, begin, whole = [], 0, 0.0
+    for share, patch_px, batch in shares:
+        whole += share
+        end = min(steps, round(whole * steps))
+        phases.append(Phase(end - begin, patch_px, batch))
+        begin = end
+    return tuple(phase for phase in phases if phase.steps)

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from .data.patches import as_floats
 from .models.registry import build_network
+from .muon import Muon
 from .objectives import build_objective
 from .recipes.recipe import Recipe
+from .teacher import Teacher
 
 OptimizerState = Mapping[str, Mapping[str, Any]]
 """What an optimiser keeps for each parameter, by the parameter's name."""
@@ -20,14 +22,25 @@ OptimizerState = Mapping[str, Mapping[str, Any]]
 class Training(lightning.LightningModule):
     """One network learning from patches."""
 
-    def __init__(self, recipe: Recipe, carried: OptimizerState | None = None) -> None:
-        """Build the recipe's network; `carried` is an optimiser's state to go on with."""
+    def __init__(
+        self,
+        recipe: Recipe,
+        carried: OptimizerState | None = None,
+        teacher: Teacher | None = None,
+    ) -> None:
+        """Build the recipe's network; `carried` is an optimiser's state to go on with.
+
+        `teacher` is for objectives that learn from one.
+        """
         super().__init__()
         self.recipe = recipe
         self.network = build_network(recipe.model)
+        # What oneDNN and cuDNN convolve fastest; checkpoints are written in the plain order.
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._objective = build_objective(recipe.objective)
         self._weights = dict(recipe.weights)
         self._carried = carried or {}
+        self._taught_by = teacher
 
     def training_step(self, batch: Mapping[str, Tensor], _: int) -> Tensor:
         """Return the loss of one batch."""
@@ -36,8 +49,9 @@ class Training(lightning.LightningModule):
         return loss
 
     def batch_of(self, patches: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Return what the objective reads."""
-        return as_floats(patches)
+        """Return what the objective reads: patches as floats, and what the teacher restores."""
+        batch = as_floats(patches)
+        return {**batch, "teacher": self._taught_by(batch["lr"])} if self._taught_by else batch
 
     def learnt(self) -> dict[str, Tensor]:
         """Return the weights that a checkpoint keeps, in the form of the recipe's network."""
@@ -87,9 +101,10 @@ def _optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Opti
     bare = [{"params": group["params"], "lr": group["lr"]} for group in groups]
     if settings.kind == "sgd":
         return torch.optim.SGD(bare, momentum=settings.beta_1, weight_decay=settings.weight_decay)
-    return torch.optim.Adam(
-        bare, betas=(settings.beta_1, settings.beta_2), weight_decay=settings.weight_decay
-    )
+    if settings.kind == "muon":
+        return Muon(bare)
+    betas = (settings.beta_1, settings.beta_2)
+    return torch.optim.Adam(bare, betas=betas, weight_decay=settings.weight_decay, fused=True)
 
 
 def _carry(optimizer: torch.optim.Optimizer, names: list[str], carried: OptimizerState) -> None:

@@ -1,9 +1,8 @@
 """PyTorch's side of the GPU check: the deployed networks, eager, compiled, and in CUDA graphs.
 
-What PyTorch runs is what the engines were made from: branches fused, bytes in and bytes out, fp16
-between, in the memory format that its convolutions like best. Engines whose frames are to stay on
-the GPU run in the same lanes, so that both are timed by the same lines. Shape letters: H height,
-W width.
+What PyTorch runs is what the engines were made from: bytes in and bytes out, fp16 between, in the
+memory format that its convolutions like best. Engines whose frames are to stay on the GPU run in
+the same lanes, so that both are timed by the same lines. Shape letters: H height, W width.
 """
 
 import copy

@@ -20,13 +20,32 @@ _DIGITS = 6
 
 
 def reasons_against(
-    judged: Judged, insides: Insides, halves: Insides | None, origin: Sequence[str]
+    judged: Judged,
+    insides: Insides,
+    halves: Insides | None,
+    origin: Sequence[str],
+    first: Judged | None = None,
 ) -> list[str]:
     """Return why a graph may not be certified, [] if it may.
 
     `halves` are the fp32 values of what the graph holds in fp16, None if nothing; `origin` is what
-    speaks against the frames that it was calibrated on.
+    speaks against the frames that it was calibrated on; `first` are the figures of a recurrent
+    graph's first frames, `judged` those of its later ones.
     """
+    found = _beyond_the_gate(judged)
+    if first is not None:
+        found += [f"in a first frame {reason}" for reason in _beyond_the_gate(first)]
+    if insides.not_finite:
+        found.append(f"{insides.not_finite} values inside are NaN or infinite")
+    if halves is not None and not halves.largest < FP16_SAFE:
+        found.append(
+            f"{halves.largest_tensor} reaches {halves.largest:.0f}, and fp16 is safe below "
+            f"{FP16_SAFE:.0f}"
+        )
+    return [*found, *origin]
+
+
+def _beyond_the_gate(judged: Judged) -> list[str]:
     drift = judged.largest_colour_drift_levels
     limits = [
         (judged.psnr_loss_db, LARGEST_PSNR_LOSS_DB, "PSNR is {:.3f} dB below fp32"),
@@ -42,14 +61,7 @@ def reasons_against(
             f"colours drift by {drift:.2f} grey levels, less than {LARGEST_COLOUR_DRIFT_LEVELS} is "
             "allowed"
         )
-    if insides.not_finite:
-        found.append(f"{insides.not_finite} values inside are NaN or infinite")
-    if halves is not None and not halves.largest < FP16_SAFE:
-        found.append(
-            f"{halves.largest_tensor} reaches {halves.largest:.0f}, and fp16 is safe below "
-            f"{FP16_SAFE:.0f}"
-        )
-    return [*found, *origin]
+    return found
 
 
 def entry_of(
@@ -90,6 +102,8 @@ def _rounded(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
     """
     if isinstance(value, Mapping):
         return {name: _rounded(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(part) for part in value]
     if isinstance(value, float):
         return round(value, _DIGITS) if isfinite(value) else None
     return value

@@ -1,22 +1,26 @@
 """What a graph does to pairs, set against the fp32 graph of the same bundle.
 
-Restored frames are bytes; colour drift and flicker are in grey levels.
+Restored frames are bytes; colour drift and flicker are in grey levels. What a recurrent graph
+makes of a frame depends on those before it, so it is judged on the last frame of a sequence that
+arrives at a pair's frame, see `core.sequences`; each graph carries what it made itself.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from crispstream.calib.quantise.observe import session_of
 from crispstream.core.metrics import mean_of, psnr_db, ssim
 from crispstream.core.pixels import Bytes, round_to_bytes
-from crispstream.core.tensors import FRAME, RESTORED
+from crispstream.core.sequences import arriving, results
+from crispstream.core.tensors import RESTORED
 
 from .pairs import Fitted
 
-Restore = Callable[[Bytes], Bytes]
-"""Frame [H,W,3] -> restored frame [4H,4W,3]."""
+Restore = Callable[[Iterable[Bytes]], Iterator[Bytes]]
+"""Frames [H,W,3] that follow each other -> restored frames [4H,4W,3]."""
 
 STILL_FRAMES = 6
 STILL_NOISE_LEVELS = 2.0
@@ -51,10 +55,16 @@ def restorer_of(onnx_bytes: bytes, *, literally: bool) -> Restore:
     """Return a graph as a function; `literally` as in `session_of`."""
     session = session_of(onnx_bytes, literally=literally)
 
-    def restore(frame_hwc: Bytes) -> Bytes:
-        return np.asarray(session.run([RESTORED], {FRAME: frame_hwc[None]})[0][0], np.uint8)
+    def restore(frames: Iterable[Bytes]) -> Iterator[Bytes]:
+        return (np.asarray(made[0][0], np.uint8) for made in results(session, frames, [RESTORED]))
 
     return restore
+
+
+def last_restored(restore: Restore, frame_hwc: Bytes, frames: int) -> Bytes:
+    """Return what is made of a frame that is the last of so many, or alone."""
+    *_, last = restore(arriving(frame_hwc, frames))
+    return last
 
 
 @dataclass(frozen=True)
@@ -66,18 +76,21 @@ class Yardstick:
     psnr_db: Sequence[float]
     ssim: Sequence[float]
     flicker_levels: float
+    frames: int
+    """The place in a sequence that is judged, from 1: 1 is a frame alone."""
 
 
-def yardstick_of(exact: Restore, pairs: Sequence[Fitted]) -> Yardstick:
-    """Run the fp32 graph on all pairs."""
-    restored = [pair.judged(exact(pair.frame)).copy() for pair in pairs]
+def yardstick_of(exact: Restore, pairs: Sequence[Fitted], frames: int = 1) -> Yardstick:
+    """Run the fp32 graph on all pairs, each the last of a sequence of so many frames."""
+    restored = [pair.judged(last_restored(exact, pair.frame, frames)).copy() for pair in pairs]
     both = list(zip(restored, pairs, strict=True))
     return Yardstick(
         pairs,
         restored,
         [psnr_db(image, pair.truth) for image, pair in both],
         [ssim(image, pair.truth) for image, pair in both],
-        flicker_levels(exact, pairs[0].frame),
+        flicker_levels(exact, pairs[0].frame, after=frames - 1),
+        frames,
     )
 
 
@@ -98,7 +111,7 @@ def judge(restore: Restore, fp32: Yardstick) -> Judged:
         worst_frame_loss_db=worst[1].psnr_loss_db,
         colour_drift_levels=tuple(float(mean) for mean in drifts.mean(0)),  # type: ignore[arg-type]
         largest_colour_drift_levels=float(np.abs(drifts).max()),
-        flicker_levels=flicker_levels(restore, fp32.pairs[0].frame),
+        flicker_levels=flicker_levels(restore, fp32.pairs[0].frame, after=fp32.frames - 1),
         flicker_fp32_levels=fp32.flicker_levels,
     )
 
@@ -116,7 +129,7 @@ class _Row:
 
 def _row(restore: Restore, fp32: Yardstick, index: int) -> _Row:
     pair, theirs = fp32.pairs[index], fp32.restored[index]
-    ours = pair.judged(restore(pair.frame))
+    ours = pair.judged(last_restored(restore, pair.frame, fp32.frames))
     change = ours.astype(np.float64) - theirs
     psnr, similarity = psnr_db(ours, pair.truth), ssim(ours, pair.truth)
     return _Row(
@@ -135,14 +148,16 @@ def _less(a_db: float, b_db: float) -> float:
     return 0.0 if a_db == b_db else a_db - b_db
 
 
-def flicker_levels(restore: Restore, frame_hwc: Bytes) -> float:
+def flicker_levels(restore: Restore, frame_hwc: Bytes, after: int = 0) -> float:
     """Return how much the pixels of a still scene move, grey levels; the noise is the same for all.
 
-    Standard deviation over `STILL_FRAMES` restored frames, mean over pixels and channels.
+    Standard deviation over `STILL_FRAMES` restored frames, mean over pixels and channels. `after`
+    frames come before them: what a recurrent graph makes of its first ones is no flicker.
     """
     noise = np.random.default_rng(0)
-    restored = [
-        restore(round_to_bytes(frame_hwc + noise.normal(0, STILL_NOISE_LEVELS, frame_hwc.shape)))
-        for _ in range(STILL_FRAMES)
-    ]
+    noisy = (
+        round_to_bytes(frame_hwc + noise.normal(0, STILL_NOISE_LEVELS, frame_hwc.shape))
+        for _ in range(after + STILL_FRAMES)
+    )
+    restored = list(islice(restore(noisy), after, None))
     return float(np.std(np.stack(restored), axis=0, dtype=np.float32).mean())

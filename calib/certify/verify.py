@@ -26,6 +26,7 @@ from .certificate import entry_of, reasons_against
 from .insides import look_inside, tensors_in_halves
 from .judge import Judged, judge, restorer_of, yardstick_of
 from .pairs import Fitted, Pairs, fitted
+from .sequences import OnTheWay, Way, sequence_frames
 from .speed import speed_ratio
 
 SPEED_SIZE = (320, 180)
@@ -106,14 +107,17 @@ def verify(subject: Subject, pairs: Pairs, progress: Progress = lambda _: None) 
     ready = list(fitted(pairs.pairs, view.input_size(), subject.size_multiple))
     exact = restorer_of(subject.graphs["fp32"], literally=False)
     progress("judging fp32")
-    yardstick = yardstick_of(exact, ready)
+    yardstick = yardstick_of(exact, ready, sequence_frames(view))
+    from_zeros = OnTheWay(exact, ready) if view.state_inputs else None
     fp32 = judge(exact, yardstick)
     entries = {"fp32": subject.entries.get("fp32", {})}
     for precision, data in subject.graphs.items():
         if precision != "fp32":
             progress(f"judging {precision}")
-            judged = judge(restorer_of(data, literally=precision == "int8"), yardstick)
-            entries[precision] = _entry(subject, precision, view, judged, ready, pairs.digest)
+            restore = restorer_of(data, literally=precision == "int8")
+            judged = judge(restore, yardstick)
+            way = None if from_zeros is None else from_zeros.judged(restore)
+            entries[precision] = _entry(subject, precision, view, judged, way, ready, pairs.digest)
     return Verification(fp32, entries)
 
 
@@ -181,6 +185,7 @@ def _entry(
     precision: str,
     fp32: GraphView,
     judged: Judged,
+    way: Way | None,
     pairs: Sequence[Fitted],
     pairs_sha256: str,
 ) -> dict[str, Any]:
@@ -191,12 +196,15 @@ def _entry(
     halves = look_inside(fp32, narrow, frames, literally=False) if narrow else None
     insides = look_inside(view, view.float_tensors(), frames, literally=precision == "int8")
     origin = subject.origin if precision.startswith("int8") else ()
-    reasons = reasons_against(judged, insides, halves, origin)
+    first = None if way is None else way.first
+    reasons = reasons_against(judged, insides, halves, origin, first)
     extra: dict[str, Any] = {
         **subject.extra.get(precision, {}),
         FP32_SHA256: sha256_of(subject.graphs["fp32"]),
         "largest_in_fp16": None if halves is None else halves.largest,
     }
+    if way is not None:
+        extra |= way.as_certificate()
     if precision == "fp16":
         extra |= _parity(subject.entries.get(precision, {}))
     if precision == "int8-cpu":

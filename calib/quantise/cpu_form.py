@@ -51,30 +51,44 @@ def cpu_form(
     chosen = [node for node in fp32.convolutions() if node.name in layers]
     for node in chosen:
         tensor = node.input[0]
-        rewriter.node(node.name).input[0] = _quantised(rewriter, tensor, ranges.of(tensor))
-        _quantise_constants(rewriter, fp32, node, ranges.of(tensor))
+        span = _span(fp32, tensor, ranges)
+        rewriter.node(node.name).input[0] = _quantised(rewriter, tensor, span)
+        _quantise_constants(rewriter, fp32, node, span)
     for node in chosen:
         for tensor in _outputs(fp32, node):
             for reader in fp32.readers(tensor):
                 _read_quantised(rewriter, reader, tensor, ranges)
     for add, side in skip_sides_of(fp32, layers) if skip_sides else ():
         _read_quantised(rewriter, add, add.input[side], ranges)
+    made = {tensor for node in chosen for tensor in _outputs(fp32, node)}
+    for tensor in (name for name in fp32.state_outputs() if name in made):
+        _give_quantised(rewriter, tensor, ranges)
     _shuffle_bytes(rewriter, fp32)
     return Form(rewriter.finish(), tuple(node.name for node in chosen), ())
 
 
 def _outputs(view: GraphView, node: Node) -> Sequence[str]:
-    """Return the tensors to quantise behind a convolution: its own or that of its ReLU.
+    """Return the tensors to quantise behind a convolution: its own or that of its ReLU or Clip.
 
-    ReLU disappears in the quantisation, whose smallest value is then 0. Any other activation
-    becomes an integer operator of its own, between quantised tensors.
+    ReLU disappears in the quantisation, whose smallest value is then 0, and so does Clip: its ends
+    are outside of what was measured. Any other activation becomes an integer operator of its own,
+    between quantised tensors.
     """
     output = node.output[0]
     readers = view.readers(output)
-    if len(readers) != 1 or readers[0].op_type not in ("Relu", "LeakyRelu"):
+    if len(readers) != 1 or readers[0].op_type not in ("Relu", "Clip", "LeakyRelu"):
         return [output]
     behind = readers[0].output[0]
-    return [behind] if readers[0].op_type == "Relu" else [output, behind]
+    return [output, behind] if readers[0].op_type == "LeakyRelu" else [behind]
+
+
+def _span(view: GraphView, tensor: str, ranges: Ranges) -> Range:
+    """Return the range of what a convolution reads; of a state, that which it was made with.
+
+    Where both are the same, what comes back from the frame before rounds to what it was.
+    """
+    came_from = dict(zip(view.state_inputs, view.state_outputs(), strict=True)).get(tensor, tensor)
+    return ranges.of(came_from if came_from in ranges.tensors else tensor)
 
 
 def _quantised(rewriter: Rewriter, tensor: str, span: Range) -> str:
@@ -101,6 +115,16 @@ def _read_quantised(rewriter: Rewriter, reader: Node, tensor: str, ranges: Range
     for index, name in enumerate(copy.input):
         if name == tensor:
             copy.input[index] = _quantised(rewriter, tensor, ranges.of(tensor))
+
+
+def _give_quantised(rewriter: Rewriter, tensor: str, ranges: Ranges) -> None:
+    """Let a state that the graph gives be what its bytes stand for, so that nothing else reads it.
+
+    It stays a float between frames. An integer operator must not be an output of the graph itself.
+    """
+    behind = _quantised(rewriter, tensor, ranges.of(tensor))
+    rewriter.rename(tensor, f"{tensor}.float")
+    rewriter.rename(behind, tensor)
 
 
 def _quantise_constants(rewriter: Rewriter, view: GraphView, node: Node, span: Range) -> None:

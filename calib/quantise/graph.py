@@ -11,7 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from crispstream.core.errors import UsageError
-from crispstream.core.tensors import FRAME
+from crispstream.core.tensors import FRAME, STATE_IN, STATE_OUT, free_side
 
 Array = npt.NDArray[Any]
 Node = onnx.NodeProto
@@ -28,24 +28,30 @@ class GraphView:
         model: the parsed ONNX model.
         nodes: its nodes in order of execution, constants left out.
         constants: name -> values, of initializers and of Constant nodes alike.
+        state_inputs: names of the inputs that a recurrent network carries from frame to frame.
     """
 
     def __init__(self, onnx_bytes: bytes) -> None:
         """Parse a model.
 
         Raises:
-            UsageError: if it takes frames in batches other than 1.
+            UsageError: if it takes frames in batches other than 1, or other inputs.
         """
         self.model = onnx.load_model_from_string(onnx_bytes)
         graph = self.model.graph
+        inputs = [value.name for value in graph.input]
+        self.state_inputs = tuple(name for name in inputs if name.startswith(STATE_IN))
         self.constants = dict(_constants(graph))
+        for node in graph.node:  # an exporter keeps equal weights once, and names them through this
+            if node.op_type == "Identity" and node.input[0] in self.constants:
+                self.constants[node.output[0]] = self.constants[node.input[0]]
         self.nodes = [node for node in graph.node if node.op_type != _CONSTANT]
         self._producer = {name: node for node in self.nodes for name in node.output}
         self._readers: dict[str, list[Node]] = {}
         for node in self.nodes:
             for name in dict.fromkeys(node.input):
                 self._readers.setdefault(name, []).append(node)
-        _check_batch(graph)
+        _check_inputs(graph)
 
     def producer(self, tensor: str) -> Node | None:
         """Return the node that makes a tensor, None for inputs and constants."""
@@ -54,6 +60,11 @@ class GraphView:
     def readers(self, tensor: str) -> list[Node]:
         """Return the nodes that read a tensor, in order of execution."""
         return self._readers.get(tensor, [])
+
+    def state_outputs(self) -> tuple[str, ...]:
+        """Return what becomes each of `state_inputs` in the next frame, in their order."""
+        names = (name.removeprefix(STATE_IN) for name in self.state_inputs)
+        return tuple(f"{STATE_OUT}{name}" for name in names)
 
     def data_inputs(self, node: Node) -> list[str]:
         """Return the inputs of a node that change with the frame."""
@@ -79,12 +90,11 @@ class GraphView:
         """Return the shape of each tensor for a frame of this size, where ONNX can infer it."""
         model = onnx.ModelProto()
         model.CopyFrom(self.model)
-        dims = model.graph.input[0].type.tensor_type.shape.dim
-        dims[1].dim_value, dims[2].dim_value = height, width
-        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=False)
+        _set_size(model.graph, width, height)
+        graph = onnx.shape_inference.infer_shapes(model, strict_mode=False).graph
         told = {
             value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
-            for value in inferred.graph.value_info
+            for value in (*graph.input, *graph.value_info, *graph.output)
         }
         return {name: shape for name, shape in told.items() if all(shape)}
 
@@ -95,6 +105,19 @@ class GraphView:
         return (width, height) if width and height else None
 
 
+def _set_size(graph: onnx.GraphProto, width: int, height: int) -> None:
+    """Give the frame this size and the states theirs; what was said of outputs is forgotten."""
+    frame = graph.input[0].type.tensor_type.shape.dim
+    sides = {frame[1].dim_param: height, frame[2].dim_param: width}
+    frame[1].dim_value, frame[2].dim_value = height, width
+    for value in graph.input:
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param and (known := free_side(dim.dim_param, sides)):
+                dim.dim_value = known
+    for value in graph.output:
+        value.type.tensor_type.ClearField("shape")
+
+
 def _constants(graph: onnx.GraphProto) -> Iterator[tuple[str, Array]]:
     for tensor in graph.initializer:
         yield tensor.name, numpy_helper.to_array(tensor)
@@ -103,12 +126,13 @@ def _constants(graph: onnx.GraphProto) -> Iterator[tuple[str, Array]]:
             yield node.output[0], numpy_helper.to_array(node.attribute[0].t)
 
 
-def _check_batch(graph: onnx.GraphProto) -> None:
+def _check_inputs(graph: onnx.GraphProto) -> None:
     names = [value.name for value in graph.input]
-    if names != [FRAME]:
+    others = [name for name in names[1:] if not name.startswith(STATE_IN)]
+    if names[:1] != [FRAME] or others:
         raise UsageError(
-            f"the graph's inputs are {names}, expected ['{FRAME}'] alone; calibrate a bundle that "
-            "was made by: crispstream export"
+            f"the graph's inputs are {names}, expected '{FRAME}' and, of a recurrent network, "
+            f"{STATE_IN}NAME; calibrate a bundle that was made by: crispstream export"
         )
     dims = graph.input[0].type.tensor_type.shape.dim
     if len(dims) != 4 or dims[0].dim_value != 1:

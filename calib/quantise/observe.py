@@ -2,10 +2,13 @@
 
 Shape letters: H height, W width. Memory stays bounded: tensors that would not fit together are
 looked at in several runs of the same frame.
+
+Of a recurrent graph each frame is run as a short sequence that begins from zeros, see
+`core.sequences`, and what is looked at is its first frame and some with the memory in place.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,6 +19,7 @@ import onnxruntime
 
 from crispstream.core.errors import EngineError
 from crispstream.core.pixels import Bytes
+from crispstream.core.sequences import FRAMES, Array, Carried, moving
 from crispstream.core.tensors import FRAME
 
 from .graph import GraphView
@@ -24,6 +28,10 @@ Floats = npt.NDArray[np.float32]
 
 TOGETHER_BYTES = 300 << 20
 """Tensors handed out by one run may take so much."""
+
+LOOKED_AT = (0, 2, 4, FRAMES - 1)
+"""Places in the sequence of a recurrent graph that are looked at: once from zeros, as after a cut,
+and three times while it runs steadily."""
 
 
 def session_of(
@@ -97,11 +105,28 @@ class Observer:
         self._shapes: dict[tuple[int, int], dict[str, tuple[int, ...]]] = {}
 
     def tensors(self, frame_hwc: Bytes) -> Iterator[tuple[str, Floats]]:
-        """Yield (name, values in fp32) of each tensor for one frame [H,W,3]."""
+        """Yield (name, values in fp32) of each tensor for one frame [H,W,3].
+
+        Of a recurrent graph each tensor comes once for each of `LOOKED_AT`.
+        """
+        if not self._view.state_inputs:
+            yield from self._seen(frame_hwc, {FRAME: frame_hwc[None]})
+            return
+        step = self._session(self._view.state_outputs())
+        carried = Carried(step)
+        for place, moved_hwc in enumerate(moving(frame_hwc)):
+            feed = carried.feed(moved_hwc)
+            if place in LOOKED_AT:
+                yield from self._seen(moved_hwc, feed)
+            carried.keep(step.run(carried.outputs, feed))
+
+    def _seen(self, frame_hwc: Bytes, feed: Mapping[str, Array]) -> Iterator[tuple[str, Floats]]:
         for names in self._grouped(frame_hwc):
-            found = self._session(names).run(names, {FRAME: frame_hwc[None]})
+            made = tuple(name for name in names if name not in feed)
+            values = self._session(made).run(made, feed) if made else ()
+            found = dict(zip(made, values, strict=True))
             for name in names:
-                yield name, np.asarray(found.pop(0), np.float32)
+                yield name, np.asarray(found.pop(name, feed.get(name)), np.float32)
 
     def _session(self, names: tuple[str, ...]) -> Any:  # noqa: ANN401
         if names not in self._sessions:

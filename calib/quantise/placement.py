@@ -1,8 +1,9 @@
 """Which convolutions compute in INT8: roles, the default choice, and the plan as a file.
 
 By default the first and the last convolution, and those that feed a product of two activations
-(gates), stay in floating point: little work, and where errors show most. Transposed
-convolutions, shuffles and the final add always do: TensorRT has no INT8 kernel for them that pays.
+(gates), stay in floating point: little work, and where errors show most. Transposed convolutions,
+shuffles and the final add always do: TensorRT has no INT8 kernel for them that pays. What reads or
+makes the state of a recurrent network is neither first nor last.
 """
 
 import json
@@ -184,7 +185,8 @@ def read_json(path: Path, kind: str, example: str) -> dict[str, Any]:
 
 def _behind_a_convolution(view: GraphView) -> set[str]:
     """Return the names of the nodes that any convolution comes before."""
-    reached: dict[str, bool] = {FRAME: False}
+    # What the frame before left behind has passed them.
+    reached: dict[str, bool] = {FRAME: False, **dict.fromkeys(view.state_inputs, True)}
     found = set()
     for node in view.nodes:
         behind = any(reached.get(name, False) for name in node.input)
@@ -197,7 +199,8 @@ def _behind_a_convolution(view: GraphView) -> set[str]:
 
 def _before_a_convolution(view: GraphView) -> set[str]:
     """Return the names of the nodes that any convolution comes after."""
-    leads: dict[str, bool] = {RESTORED: False}
+    # What is left for the next frame passes them there.
+    leads: dict[str, bool] = {RESTORED: False, **dict.fromkeys(view.state_outputs(), True)}
     found = set()
     for node in reversed(view.nodes):
         before = any(leads.get(name, False) for name in node.output)

@@ -43,6 +43,14 @@ class Rewriter:
         self.made.add(output)
         return output
 
+    def rename(self, old: str, new: str) -> None:
+        """Call a tensor otherwise wherever a node makes or reads it; outputs of the graph stay."""
+        for node in (*self._nodes.values(), *self._added):
+            for names in (node.input, node.output):
+                for index, name in enumerate(names):
+                    if name == old:
+                        names[index] = new
+
     def finish(self) -> bytes:
         """Return the changed model: nodes in order of execution, nothing that is not read."""
         graph = self.model.graph

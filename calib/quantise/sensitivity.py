@@ -14,7 +14,8 @@ import numpy as np
 
 from crispstream.core.errors import UsageError
 from crispstream.core.pixels import Bytes
-from crispstream.core.tensors import FRAME, RESTORED
+from crispstream.core.sequences import arriving, results
+from crispstream.core.tensors import RESTORED
 
 from .cpu_form import cpu_form
 from .graph import GraphView
@@ -122,6 +123,7 @@ class _Trial:
         self._literally = flavour == "int8"
         self._build = build
         self._frames = frames
+        self._recurrent = bool(fp32.state_inputs)
         self._progress = progress
         self._layers = layers_of(fp32)
         self._macs = macs_of(fp32)
@@ -172,9 +174,14 @@ class _Trial:
         return min(kept, _CLOSEST_DB)
 
     def _restored(self, onnx_bytes: bytes) -> list[Floats]:
+        """Return what a graph makes of each frame; a recurrent one of the last in a sequence."""
         session = session_of(onnx_bytes, literally=self._literally)
-        feeds = ({FRAME: frame[None]} for frame in self._frames)
-        return [session.run([RESTORED], feed)[0].astype(np.float32) for feed in feeds]
+        made = []
+        for frame_hwc in self._frames:
+            shown = arriving(frame_hwc) if self._recurrent else [frame_hwc]
+            *_, last = results(session, shown, [RESTORED])
+            made.append(last[0].astype(np.float32))
+        return made
 
 
 def _mixtures(roles: Collection[str]) -> Iterator[tuple[str, ...]]:

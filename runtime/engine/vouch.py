@@ -86,6 +86,7 @@ def _failed(wish: Wish, key: EngineKey, obtained: Obtained, verdict: Recheck) ->
             verdict.as_json(),
             verdict.worst,
             wish.bundle.graph_bytes(wish.graph),
+            wish.bundle.states,
         )
         evidence = f"the evidence is in {folder}"
     except EngineError as error:

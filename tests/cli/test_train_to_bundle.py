@@ -82,10 +82,12 @@ def test_after_quantisation_aware_training_the_way_to_int8_is_told(
         return output / "edge-s.safetensors"
 
     monkeypatch.setattr("crispstream.train.loop.train", learnt)
-    words = ["train", "edge-s-qat-cpu", "--data", "photos", "-o", "out", "--from", "start"]
+    start = tmp_path / "start.safetensors"
+    start.touch()
+    words = ["train", "edge-s-qat-cpu", "--data", "photos", "-o", "out", "--from", str(start)]
     assert main([*words, "--calibration", "b/calibration"]) == 0
     assert (asked["calibration"], asked["quantised"]) == (Path("b/calibration"), "int8-cpu")
-    assert asked["start"] == Path("start")
+    assert asked["start"] == start
     told = " ".join(capsys.readouterr().out.split())
     assert "next: crispstream export out/edge-s.safetensors -o bundles/edge-s" in told
     files = "--ranges out/ranges.json --layers out/plan.json"

@@ -1,14 +1,18 @@
 """`crispstream export` of the published networks."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
 from crispstream.cli.main import main
+from crispstream.core.bundle import Bundle
+from crispstream.export.card import card_with_sheet
 from crispstream.train.checkpoint import Checkpoint, save_checkpoint
 from crispstream.train.models.registry import build_network
 from crispstream.train.recipes.recipe import Recipe
+from tests.helpers.pictures import write_picture
 
 
 @pytest.fixture
@@ -44,6 +48,36 @@ def test_any_other_network_becomes_a_folder_of_onnx(saved, tmp_path, capsys):
     assert "floats," in said
     assert "crispstream run" not in said
     assert (tmp_path / "p" / "fp32.onnx").is_file()
+
+
+@pytest.mark.slow
+def test_card_and_contact_sheet_beside_the_checkpoint_go_into_the_bundle(saved, tmp_path, capsys):
+    path, out = saved("edge-n"), tmp_path / "b"
+    sheet = b"\xff\xd8\xff, a made-up picture"
+    Path(path).with_suffix(".jpg").write_bytes(sheet)
+    Path(path).with_suffix(".md").write_text("# edge-n\n\n![frames](edge-n.jpg)\n")
+    (tmp_path / "frames").mkdir()
+    write_picture(tmp_path / "frames" / "a.png", height=16, width=16)
+    words = ["export", path, "-o", str(out), "--precision", "fp32"]
+    assert main([*words, "--frames", str(tmp_path / "frames")]) == 0
+    capsys.readouterr()
+    bundle = Bundle.load(out)
+    assert bundle.file_bytes("contact-sheet.jpg") == sheet
+    assert bundle.file_bytes("CARD.md") == b"# edge-n\n\n![frames](contact-sheet.jpg)\n"
+
+
+def test_what_is_no_jpeg_is_no_contact_sheet(saved, tmp_path, capsys):
+    path = saved("edge-n")
+    Path(path).with_suffix(".jpg").write_bytes(b"text")
+    assert main(["export", path, "-o", str(tmp_path / "b")]) == 2
+    assert "is no JPEG file" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_card_without_a_link_gets_one():
+    assert card_with_sheet("# x\n", "x.jpg") == (
+        "# x\n\n## Pictures\n\n![Frames before and after](contact-sheet.jpg)\n"
+    )
 
 
 def test_mistakes_are_one_sentence_and_exit_code_two(saved, tmp_path, capsys):

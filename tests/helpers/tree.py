@@ -25,7 +25,7 @@ UNLISTED = {"__init__.py", "py.typed"}
 # One line for the whole folder: its files are data, or mirror another folder.
 FOLDED = {
     "runtime/bundles": "the shipped models, one bundle (graphs, certificate, card) a folder",
-    "train/weights": "the shipped models in training form, to fine-tune or export again",
+    "train/weights": "the weights of the shipped models, to fine-tune or export again",
     "runtime/measure/plan/probe": "two small graphs that the CPU's speed is measured with",
     "export/frames": "four LR frames that every exported graph is checked on",
     "benchmarks/gpu_check": "make gpu-check: builds, judges and times everything on a GPU",
@@ -76,6 +76,9 @@ FILES = {
     "docs/pitfalls.md": "25 ways such kits fail, and what this one does about each",
     "docs/gpu-check.md": "one command that measures everything on a machine with a GPU",
     "docs/getting-started.md": "from a clone to a restored video",
+    "docs/benchmark.md": "crisp-v1, the kit's own benchmark: parts, judging, figures, sources",
+    "docs/campaign.md": "training on borrowed machines: packs, limits, what comes home",
+    "docs/fine-tuning.md": "a shipped model learns from your own footage, step by step",
     "docs/your-own-data.md": "training, judging and using a model of your own",
     "docs/networks.md": "all networks: size, cost, export, published figures",
     "docs/published-systems.md": "GFN, CNLRN, CMOS and others: data, training, protocols, export",

@@ -1,13 +1,23 @@
 """Losses by hand-worked cases, and which parts of a batch and a network they reach."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
 from torch import nn
 
+from crispstream.core.bicubic import resize_bicubic
 from crispstream.core.errors import UsageError
-from crispstream.train.losses import gradient_loss, labels_loss
+from crispstream.train.losses import (
+    charbonnier,
+    frequency_loss,
+    gradient_loss,
+    labels_loss,
+    log_error,
+    reduced_x4,
+)
 from crispstream.train.models.registry import NO_MAPS, Outputs
 from crispstream.train.objectives import build_objective
 
@@ -43,6 +53,71 @@ def test_the_gradient_loss_is_that_of_sobel_filters():
         expected += np.abs(np.array(parts[0]) - np.array(parts[1])).mean()
     ours = gradient_loss(torch.from_numpy(a[None]), torch.from_numpy(b[None]))
     assert ours.item() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("sides", [(8, 12), (7, 9)])
+def test_the_frequency_loss_and_its_gradient_are_those_of_the_transform(sides):
+    rng = np.random.default_rng(1)
+    a, b = (torch.from_numpy(rng.random((2, 3, *sides), np.float32)) for _ in range(2))
+    spectrum = np.fft.rfft2((a - b).numpy(), norm="ortho")
+    expected = (np.abs(spectrum.real).mean() + np.abs(spectrum.imag).mean()) / 2
+    ours = a.clone().requires_grad_()
+    loss = 3 * frequency_loss(ours, b)
+    assert loss.item() == pytest.approx(3 * expected, rel=1e-5)
+    loss.backward()
+    theirs = a.clone().requires_grad_()
+    parts = torch.view_as_real(torch.fft.rfft2(theirs - b, norm="ortho"))
+    (3 * parts.abs().mean()).backward()
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-9)
+
+
+def test_images_are_reduced_as_the_kits_bicubic_does_it():
+    image_hwc = np.random.default_rng(2).random((16, 24, 3))
+    hr = torch.from_numpy(image_hwc.astype(np.float32)).permute(2, 0, 1)[None]
+    expected = resize_bicubic(image_hwc, 0.25).transpose(2, 0, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        np.testing.assert_allclose(reduced_x4(hr)[0].numpy(), expected, atol=1e-6)
+
+
+def test_restoring_adds_the_spectrum_and_the_small_image_where_there_is_one():
+    generator = torch.Generator().manual_seed(3)
+    restored, hr = (torch.rand(1, 3, 8, 8, generator=generator) for _ in range(2))
+    batch, objective = {"lr": image(0, 2), "hr": hr}, build_objective("restore")
+    plain, spectrum = charbonnier(restored, hr), frequency_loss(restored, hr)
+    small = charbonnier(image(0.25, 2), reduced_x4(hr))
+    weights = {"frequency": 0.5, "lr": 0.1}
+
+    def loss(outputs, weights):
+        return objective.loss(Fixed(outputs), batch, weights).item()
+
+    both = Outputs(restored, image(0.25, 2))
+    assert objective.needs == ("lr", "hr")
+    assert loss(both, weights) == pytest.approx((plain + 0.5 * spectrum + 0.1 * small).item())
+    assert loss(Outputs(restored), weights) == pytest.approx((plain + 0.5 * spectrum).item())
+    assert loss(both, {"lr": 0.0}) == loss(both, {}) == pytest.approx(plain.item())
+    with_fidelity = (plain + 0.2 * log_error(restored, hr)).item()
+    assert loss(both, {"fidelity": 0.2}) == pytest.approx(with_fidelity)
+
+
+def test_the_log_of_errors_counts_quiet_and_busy_images_alike():
+    truth = torch.zeros(2, 3, 4, 4)
+    restored = torch.stack([torch.full((3, 4, 4), 0.1), torch.full((3, 4, 4), 0.01)])
+    both = log_error(restored, truth, floor=0.0).item()
+    assert both == pytest.approx((math.log(1e-2) + math.log(1e-4)) / 2, rel=1e-5)
+    halved = restored * torch.tensor([1.0, 0.5])[:, None, None, None]
+    turned = restored * torch.tensor([0.5, 1.0])[:, None, None, None]
+    gains = [both - log_error(image, truth, floor=0.0).item() for image in (halved, turned)]
+    assert gains == pytest.approx([math.log(2)] * 2, rel=1e-4)
+    assert math.isfinite(log_error(truth, truth).item())
+
+
+def test_losses_are_in_fp32_of_networks_that_compute_in_less():
+    coarse = image(0.3).to(torch.bfloat16)
+    batch = {"lr": image(0), "hr": image(0.0)}
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = build_objective("l1").loss(Fixed(Outputs(hr=coarse)), batch, {})
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(coarse.float().mean().item(), rel=1e-6)
 
 
 def test_labels_that_are_not_known_do_not_count():

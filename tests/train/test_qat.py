@@ -16,16 +16,10 @@ from crispstream.export.exporter import export_bundle
 from crispstream.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from crispstream.train.data.pool import PoolPlan
 from crispstream.train.loop import train
-from crispstream.train.models.blocks import fuse_convolutions
 from crispstream.train.models.registry import build_network
 from crispstream.train.objectives import build_objective
 from crispstream.train.placement import Grid, Range, read_placement
-from crispstream.train.qat import (
-    QuantisedConv,
-    QuantisedTraining,
-    quantised_copy,
-    training_form,
-)
+from crispstream.train.qat import QuantisedConv, QuantisedTraining, quantised_copy
 from crispstream.train.recipes.recipe import Recipe
 from crispstream.train.recipes.registry import build_recipe
 from tests.helpers.calibration import plan_of, ranges_of, write_calibration
@@ -58,7 +52,7 @@ def placed(folder, flavour="int8", limits=None):
 
 def seen_by(network, x):
     """The range of what each planned layer of a network reads, by node."""
-    deployed, found = fuse_convolutions(copy.deepcopy(network)), {}
+    deployed, found = copy.deepcopy(network), {}
     for node, path in NODES.items():
         deployed.get_submodule(path).register_forward_pre_hook(
             lambda _, given, node=node: found.update(
@@ -85,7 +79,7 @@ def test_exactly_the_planned_layers_are_quantised(tmp_path, flavour):
     found = {n: m for n, m in copied.named_modules() if isinstance(m, QuantisedConv)}
     assert set(found) == set(NODES.values())
     assert {conv.weight_steps for conv in found.values()} == {WEIGHT_LEVELS[flavour]}
-    assert set(copied.state_dict()) == set(fuse_convolutions(build_network("edge-n")).state_dict())
+    assert set(copied.state_dict()) == set(network.state_dict())
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
 
@@ -126,23 +120,31 @@ def test_gradients_pass_the_rounding_and_stop_where_it_clips():
     torch.testing.assert_close(conv.weight.grad.flatten(), rounded.sum().reshape(1))
 
 
-@pytest.mark.parametrize("name", ["edge-n", "srresnet-w16"])
-def test_the_training_form_computes_the_fused_kernels_exactly(name):
-    trained = settled(build_network(name), seed=1, spread=0.5)
-    deployed = fuse_convolutions(settled(build_network(name), seed=2, spread=0.5))
-    back = build_network(name)
-    back.load_state_dict(training_form(deployed, trained))
+def test_what_is_learnt_loads_into_a_fresh_network_and_computes_the_same_in_floats(tmp_path):
+    start = settled(build_network("edge-n"), seed=1, spread=0.5)
+    task = QuantisedTraining(SHORT, placed(tmp_path), start.state_dict())
+    with torch.no_grad():
+        for parameter in task.network.parameters():
+            parameter.add_(0.01 * torch.randn(parameter.shape))
+    fresh = build_network("edge-n")
+    fresh.load_state_dict(task.learnt())
+    floats = copy.deepcopy(start)
+    for name, conv in task.network.named_modules():
+        if isinstance(conv, nn.Conv2d):
+            layer = floats.get_submodule(name)
+            layer.weight.data.copy_(conv.weight.data)
+            layer.bias.data.copy_(conv.bias.data)
     x = torch.rand(1, 3, 16, 16)
     with torch.no_grad():
-        torch.testing.assert_close(back.eval()(x).hr, deployed(x).hr, rtol=0, atol=0)
-        assert not torch.allclose(trained(x).hr, deployed(x).hr)
+        torch.testing.assert_close(fresh.eval()(x).hr, floats.eval()(x).hr, rtol=0, atol=0)
+        assert not torch.allclose(fresh(x).hr, start(x).hr)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_few_steps_mend_what_narrow_ranges_broke(tmp_path, flavour):
     torch.manual_seed(3)
     start = build_network("edge-n").eval()
-    start.tail.conv.weight.data.mul_(20)
+    start.tail.weight.data.mul_(20)
     batch = picture_batch(0)
     limits = {
         node: (low / 2, high / 2) for node, (low, high) in seen_by(start, batch["lr"] / 255).items()
@@ -178,12 +180,12 @@ def test_only_the_quantised_network_learns(tmp_path):
     "change",
     [
         {"quantised": "int4"},
-        {"quantised": "", "objective": "charbonnier-distilled"},
         {"earlier": (Recipe("edge-n", steps=1),)},
+        {"mixed": True},
     ],
 )
 def test_recipes_that_make_no_sense_are_refused(change):
-    with pytest.raises(ValueError, match=r"int4|teacher|earlier"):
+    with pytest.raises(ValueError, match=r"quantised is one of"):
         replace(SHORT, **change)
 
 
@@ -213,7 +215,7 @@ def test_a_run_leaves_a_checkpoint_that_exports_and_what_calibration_needs(place
     assert json.loads((places / "run" / "plan.json").read_text()) == PLAN
     assert json.loads((places / "run" / "ranges.json").read_text())["method"] == "qat from mse"
     tuned, start = checkpoint.network(), load_checkpoint(places / "start.safetensors").network()
-    assert not torch.equal(tuned.bottom[0].kernel(), start.bottom[0].kernel())
+    assert not torch.equal(tuned.bottom[0].weight, start.bottom[0].weight)
     bundle = export_bundle(
         checkpoint,
         tmp_path / "bundle",
@@ -228,7 +230,7 @@ def test_a_run_leaves_a_checkpoint_that_exports_and_what_calibration_needs(place
 
 
 def test_an_interrupted_run_goes_on_and_keeps_its_teacher(places, monkeypatch):
-    monkeypatch.setattr("crispstream.train.loop.KEEP_EVERY_STEPS", 2)
+    monkeypatch.setattr("crispstream.train.fitting.KEEP_EVERY_STEPS", 2)
     run(places)
     path = run(places, replace(SHORT, steps=6), resume=True, start=None)
     assert load_checkpoint(path).steps_done == 6
@@ -239,7 +241,7 @@ def test_an_interrupted_run_goes_on_and_keeps_its_teacher(places, monkeypatch):
 
 
 def test_a_run_in_floating_point_is_not_taken_up(places, monkeypatch):
-    monkeypatch.setattr("crispstream.train.loop.KEEP_EVERY_STEPS", 2)
+    monkeypatch.setattr("crispstream.train.fitting.KEEP_EVERY_STEPS", 2)
     plain = replace(SHORT, quantised="", objective="charbonnier", weights=())
     run(places, plain, calibration=None)
     with pytest.raises(UsageError, match=r"state of another training.*--overwrite"):

@@ -6,7 +6,7 @@ import pytest
 
 from crispstream.train.recipes.recipe import Recipe
 from crispstream.train.recipes.registry import build_recipe
-from crispstream.train.schedules import Schedule
+from crispstream.train.schedules import Schedule, phases_of
 
 
 def rates(recipe: Recipe, *at: int) -> list[float]:
@@ -71,3 +71,12 @@ def test_a_lowest_rate_is_kept() -> None:
 def test_schedules_that_say_too_little_are_refused(settings: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="schedule"):
         Schedule(**settings)  # type: ignore[arg-type]
+
+
+def test_every_step_is_in_a_phase():
+    shares = [(0.5, 32, 32), (0.3, 48, 16), (0.2, 64, 8)]
+    for steps in range(1, 40):
+        phases = phases_of(steps, shares)
+        assert sum(phase.steps for phase in phases) == steps
+        assert all(phase.steps for phase in phases)
+    assert [phase.steps for phase in phases_of(1000, shares)] == [500, 300, 200]

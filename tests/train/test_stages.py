@@ -110,7 +110,7 @@ def test_a_stage_killed_before_its_checkpoint_was_written_is_not_trained_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("crispstream.train.loop._finish", killed)
+        patched.setattr("crispstream.train.loop._keep", killed)
         with pytest.raises(KeyboardInterrupt):
             run(SECOND, pictures, tmp_path)
     assert (tmp_path / "run" / "first" / "last.ckpt").exists()

@@ -102,9 +102,23 @@ def test_files_that_are_no_checkpoints(tmp_path):
     save_file({"w": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(TrainError, match="not a crispstream checkpoint"):
         load_checkpoint(tmp_path / "other.safetensors")
-    misfit = Checkpoint(SHORT, {"w": torch.zeros(1)}, 1, ())
-    with pytest.raises(TrainError, match="do not fit network 'edge-n'"):
-        misfit.network()
+
+
+def test_weights_of_another_shape_of_the_network_are_told_from_its_own(tmp_path):
+    own = dict(build_network("edge-n").state_dict())
+    for change, said in [
+        ({"head.weight": own["head.weight"][:8]}, r"'head.weight' is \[8, .*expected \[16, "),
+        ({"branch.weight": torch.zeros(1)}, "it has 'branch.weight'"),
+    ]:
+        file = tmp_path / "old.safetensors"
+        save_checkpoint(file, Checkpoint(SHORT, own | change, 1, ()))
+        with pytest.raises(UsageError, match=rf"old.safetensors' was .* shape of 'edge-n'.*{said}"):
+            load_checkpoint(file).network()
+        with pytest.raises(UsageError, match=rf"another shape of 'edge-n'.*{said}.*again"):
+            train(SHORT, [tmp_path], tmp_path / "run", start=file, cache=tmp_path)
+    lacking = Checkpoint(SHORT, {"w": torch.zeros(1)}, 1, ())
+    with pytest.raises(UsageError, match=r"this checkpoint was .*it has no 'head.weight'"):
+        lacking.network()
 
 
 @pytest.mark.slow
@@ -126,14 +140,12 @@ def test_training_learns_logs_and_saves(pictures, tmp_path):
 
 @pytest.mark.slow
 def test_an_interrupted_training_goes_on_where_it_was(pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr("crispstream.train.loop.KEEP_EVERY_STEPS", 10)
+    monkeypatch.setattr("crispstream.train.fitting.KEEP_EVERY_STEPS", 10)
     places = {"out": tmp_path / "run", "cache": tmp_path / "cache"}
     train(replace(SHORT, steps=10), [pictures], places["out"], cache=places["cache"], threads=1)
     asked = []
-    ask = PatchSet.__getitem__
-    monkeypatch.setattr(
-        PatchSet, "__getitem__", lambda self, k: (asked.append(k + self._first), ask(self, k))[1]
-    )
+    ask = PatchSet.patch
+    monkeypatch.setattr(PatchSet, "patch", lambda *given: (asked.append(given[1]), ask(*given))[1])
     path = train(
         SHORT, [pictures], places["out"], cache=places["cache"], threads=1, resume=True, workers=0
     )
@@ -145,7 +157,7 @@ def test_an_interrupted_training_goes_on_where_it_was(pictures, tmp_path, monkey
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_training_keeps_its_state_and_writes_no_checkpoint(
+def test_a_stopped_training_keeps_its_state_and_its_weights_so_far(
     pictures, tmp_path, monkeypatch, number, capfd
 ):
     out, places = tmp_path / "run", {"cache": tmp_path / "cache", "threads": 1}
@@ -163,6 +175,7 @@ def test_a_stopped_training_keeps_its_state_and_writes_no_checkpoint(
     assert stopped.value.exit_code == 130
     assert signal.getsignal(signal.SIGINT) == handlers
     assert (out / "last.ckpt").exists()
+    assert load_checkpoint(out / "so-far.safetensors").steps_done in (7, 8)
     assert not (out / "edge-n.safetensors").exists()
     path = train(SHORT, [pictures], out, resume=True, **places)
     assert load_checkpoint(path).steps_done == 30

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,6 +38,8 @@ class Builder:
     """What is usually trained on it; empty for a set that only tests."""
     whole: int = 0
     """Items of the whole published set; 0 where that depends on what the user has."""
+    changed: Callable[[Path], list[str]] | None = None
+    """Of a suite: which parts of a built one are not as they were published."""
 
 
 BUILDERS: Registry[Builder] = Registry("data set")
@@ -82,6 +85,16 @@ def _cityscapes_bsr() -> Builder:
     from . import bsr
 
     return Builder(bsr.build_cityscapes, "cmos", "cmos-cityscapes", 2975 + 500 + 1525)
+
+
+@BUILDERS.register("crisp-v1")
+def _crisp_v1() -> Builder:
+    from crispstream.train.suite import building, reading
+    from crispstream.train.suite.suites import SUITES
+
+    suite = SUITES.get("crisp-v1")()
+    changed = partial(reading.changed_parts, suite)
+    return Builder(partial(building.build, suite), "", "", len(suite.pieces), changed)
 
 
 def build_data_set(

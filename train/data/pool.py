@@ -24,6 +24,7 @@ from crispstream.train.degrade.camera import GAMMA, to_linear
 from crispstream.train.degrade.pipeline import Degradation
 
 from .cache import cached_pool
+from .crops import busy_crops, shrunk_crops
 from .sharp import VIDEOS, list_media, read_pictures
 from .workers import in_processes
 
@@ -42,7 +43,7 @@ class PoolPlan:
     crop_px: int = 64
     """Side of an LR crop."""
     crops_per_image: int = 80
-    """Crops from a still, and from a blurred/sharp pair of pictures."""
+    """Crops from a still."""
     crops_per_video: int = 144
     """Crops from all the frames taken of a video together."""
     frames_per_video: int = 12
@@ -51,6 +52,15 @@ class PoolPlan:
     """Shell patterns of file names that must not be learnt from."""
     seed: int = 1
     degradation: Degradation = field(default_factory=Degradation)
+    crops_per_pair: int = 160
+    """Crops from a blurred/sharp pair of pictures: real blur is rare and worth more."""
+    crop_draws: int = 4
+    """Places that each crop is the busiest of; 1 takes all alike, skies too."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn from."""
+        if min(self.crop_px, self.crop_draws) < 1:
+            raise ValueError(f"crop_px and crop_draws are at least 1, got {self}")
 
 
 def build_pool(
@@ -166,10 +176,10 @@ def _synthetic_pairs(path: Path, plan: PoolPlan, rng: np.random.Generator) -> It
     crops = plan.crops_per_video // plan.frames_per_video if is_video else plan.crops_per_image
     side = plan.crop_px * SCALE + 2 * plan.degradation.margin_px()
     for picture in read_pictures(path, plan.frames_per_video):
-        for _ in range(crops):
-            crop = _busiest(_shrunk(picture, side, rng), side, rng)
-            if crop is not None:
-                yield plan.degradation.pair(crop, rng)
+        yield from (
+            plan.degradation.pair(crop, rng)
+            for crop in shrunk_crops(picture, side, crops, plan.crop_draws, rng)
+        )
 
 
 def _real_pairs(
@@ -184,37 +194,8 @@ def _real_pairs(
             f"{seen.shape[1]}x{seen.shape[0]}; make them equal, or leave them out with --exclude"
         )
     both = np.concatenate([truth, seen], axis=2)
-    for _ in range(plan.crops_per_image):
-        crop = _busiest(both, side, rng)
-        if crop is not None:
-            yield plan.degradation.sense(to_linear(crop[..., 3:]), GAMMA, rng), crop[..., :3]
-
-
-def _shrunk(picture: Bytes, side: int, rng: np.random.Generator) -> Bytes:
-    """Reduce by a random factor: more scales of things, and less of the source's own blur."""
-    smallest = side / min(picture.shape[:2])
-    factor = float(rng.uniform(min(1.0, max(0.5, smallest)), 1.0))
-    if factor > 0.95:
-        return picture
-    return np.asarray(
-        cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8
-    )
-
-
-def _busiest(picture: Bytes, side: int, rng: np.random.Generator) -> Bytes | None:
-    """Return the crop with most gradient of three drawn ones: skies teach little."""
-    rows, cols = picture.shape[0] - side, picture.shape[1] - side
-    if rows < 0 or cols < 0:
-        return None
-    best, most = picture[:side, :side], -1.0
-    for _ in range(3):
-        y, x = int(rng.integers(rows + 1)), int(rng.integers(cols + 1))
-        crop = picture[y : y + side, x : x + side]
-        green = crop[::2, ::2, 1].astype(np.int16)
-        gradient = float(np.abs(np.diff(green, axis=0)).mean() + np.abs(np.diff(green)).mean())
-        if gradient > most:
-            best, most = crop, gradient
-    return best
+    for crop in busy_crops(both, side, plan.crops_per_pair, plan.crop_draws, rng):
+        yield plan.degradation.sense(to_linear(crop[..., 3:]), GAMMA, rng), crop[..., :3]
 
 
 def open_pool(folder: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:

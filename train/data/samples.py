@@ -11,6 +11,7 @@ import numpy.typing as npt
 from crispstream.core.errors import UsageError
 
 from .built import MANIFEST, BuiltSet
+from .clips import ClipPlan, build_clips
 from .defocus_pool import DefocusPlan, build_defocus_pool
 from .journal import JOURNAL, read_manifest
 from .pool import WHOLE, PoolPlan, build_pool, open_pool
@@ -44,7 +45,7 @@ class BuiltPlan:
     """Which kinds will do; the first is the published one."""
 
 
-Plan = PoolPlan | DefocusPlan | BuiltPlan
+Plan = PoolPlan | ClipPlan | DefocusPlan | BuiltPlan
 
 
 class PoolSamples:
@@ -80,14 +81,20 @@ def open_samples(
 ) -> Samples:
     """Return the samples of `plan` below `folders`; pools are built if `cache` lacks them.
 
+    A folder that is a pool itself is taken as it is.
+
     Raises:
         UsageError: if the folders hold nothing of the kind.
         TrainError: if a file cannot be read or the cache cannot be written.
     """
     if isinstance(plan, BuiltPlan):
         return _built(plan, folders)
+    if isinstance(plan, ClipPlan):
+        return BuiltSet.open(build_clips(folders, plan, cache, workers, progress))
     if isinstance(plan, DefocusPlan):
         return BuiltSet.open(build_defocus_pool(folders, plan, cache, workers, progress))
+    if len(folders) == 1 and (folders[0] / WHOLE).is_file():
+        return PoolSamples(folders[0])  # a pool that was made elsewhere
     return PoolSamples(build_pool(folders, plan, cache, workers, progress))
 
 

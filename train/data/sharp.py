@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
 from crispstream.core.errors import TrainError, UsageError
 from crispstream.core.files import IMAGE_EXTENSIONS
 from crispstream.core.pixels import Bytes
+
+from .sharpest import sharpest_frames
 
 IMAGES = frozenset(IMAGE_EXTENSIONS)
 VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
@@ -41,13 +42,13 @@ def list_media(folders: Sequence[Path], exclude: Sequence[str] = ()) -> list[Pat
 
 
 def read_pictures(path: Path, frames_per_video: int) -> Iterator[Bytes]:
-    """Yield the picture of an image file, or frames spread evenly over a video; BGR [H,W,3].
+    """Yield the picture of an image file, or sharp frames from all over a video; BGR [H,W,3].
 
     Raises:
         TrainError: if the file cannot be decoded.
     """
     if path.suffix.lower() in VIDEOS:
-        yield from _spread_frames(path, frames_per_video)
+        yield from sharpest_frames(path, frames_per_video)
         return
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
@@ -55,20 +56,3 @@ def read_pictures(path: Path, frames_per_video: int) -> Iterator[Bytes]:
             f"cannot read the image '{path}'; remove it, or leave it out with --exclude"
         )
     yield np.asarray(picture, np.uint8)
-
-
-def _spread_frames(path: Path, count: int) -> Iterator[Bytes]:
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            total = stream.frames or sum(1 for _ in container.decode(video=0))
-            wanted = {int((k + 0.5) * total / count) for k in range(count)}
-            container.seek(0)
-            for number, frame in enumerate(container.decode(video=0)):
-                if number in wanted:
-                    yield np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
-    except (av.FFmpegError, IndexError) as error:
-        raise TrainError(
-            f"cannot decode the video '{path}' ({error}); remove it, or leave it out with --exclude"
-        ) from error

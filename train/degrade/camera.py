@@ -8,7 +8,6 @@ JPEG through OpenCV or one intra frame of H.264 through libx264.
 from dataclasses import dataclass
 from fractions import Fraction
 
-import av
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -31,18 +30,29 @@ class CameraRange:
     """Standard deviation in linear light, drawn log-uniformly."""
     jpeg_share: float = 0.2
     """Share of frames that pass through JPEG."""
-    jpeg_quality: tuple[int, int] = (70, 95)
+    jpeg_quality: tuple[int, int] = (50, 95)
     """JPEG quality, 0 to 100."""
     h264_share: float = 0.2
     """Share of frames that pass through H.264."""
-    h264_crf: tuple[int, int] = (14, 25)
+    h264_crf: tuple[int, int] = (16, 33)
     """x264 constant rate factor: 0 is lossless, 51 is worst."""
+    clean_share: float = 0.3
+    """Share of frames with neither noise nor compression: daylight on a raw link. Without them a
+    network never learns how far a blur can be undone, and smooths what needs no smoothing."""
+    dim_share: float = 0.08
+    """Share of the noisy frames that were taken in low light, at a high ISO number."""
+    dim_shot_noise: tuple[float, float] = (5e-4, 2e-3)
+    """As `shot_noise`, in low light."""
+    dim_read_noise: tuple[float, float] = (2e-3, 6e-3)
+    """As `read_noise`, in low light."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn from."""
-        if self.jpeg_share + self.h264_share > 1:
-            raise ValueError(f"jpeg_share and h264_share add up to more than 1 in {self}")
-        if min(*self.shot_noise, *self.read_noise) <= 0:
+        shares = (self.jpeg_share + self.h264_share, self.clean_share, self.dim_share)
+        if not all(0 <= share <= 1 for share in shares):
+            raise ValueError(f"shares are in 0..1, JPEG's and H.264's together too; got {self}")
+        ranges = (self.shot_noise, self.read_noise, self.dim_shot_noise, self.dim_read_noise)
+        if min(min(ends) for ends in ranges) <= 0:
             raise ValueError(f"noise is drawn log-uniformly and must be above 0, got {self}")
 
 
@@ -61,8 +71,10 @@ def add_noise(
     linear_hwc: npt.NDArray[np.floating], rng: np.random.Generator, camera: CameraRange
 ) -> npt.NDArray[np.floating]:
     """Add shot and read noise of a strength drawn from `camera`."""
-    shot = np.exp(rng.uniform(*np.log(camera.shot_noise)))
-    read = np.exp(rng.uniform(*np.log(camera.read_noise)))
+    dim = rng.random() < camera.dim_share
+    shots = camera.dim_shot_noise if dim else camera.shot_noise
+    reads = camera.dim_read_noise if dim else camera.read_noise
+    shot, read = (np.exp(rng.uniform(*np.log(ends))) for ends in (shots, reads))
     deviation = np.sqrt(shot * np.clip(linear_hwc, 0, None) + read**2)
     noisy: npt.NDArray[np.floating] = linear_hwc + deviation * rng.standard_normal(linear_hwc.shape)
     return noisy
@@ -87,6 +99,8 @@ def jpeg(frame_hwc: Bytes, quality: int) -> Bytes:
 
 def h264(frame_hwc: Bytes, crf: int) -> Bytes:
     """Return the frame after one intra frame of H.264, 4:2:0; sides must be even."""
+    import av  # not everywhere: a ready pool is learnt from without it
+
     height, width = frame_hwc.shape[:2]
     encoder = av.CodecContext.create("libx264", "w")
     assert isinstance(encoder, av.VideoCodecContext)

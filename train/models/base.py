@@ -5,6 +5,8 @@ convolution from 3 to 48 sub-pixel channels. Measured against a bilinear resize 
 size, whose float image alone is 11 MB for 1280x720: see docs/decisions/003-the-tail.md.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -34,6 +36,21 @@ def base_kernel() -> Tensor:
 
 
 def base_subpixels(x_bchw: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return the enlarged frame as sub-pixels, [B,3,H,W] -> [B,48,H,W]; borders repeat."""
-    edged = functional.pad(x_bchw, (1, 1, 1, 1), mode="replicate")
-    return functional.conv2d(edged, kernel, bias)
+    """Return the enlarged frame as sub-pixels, [B,3,H,W] -> [B,48,H,W]; borders repeat.
+
+    Never in mixed precision: the eight bits of a bfloat16 are no finer than those of the frame.
+    """
+    reach = (kernel.shape[-1] // 2,) * 4
+    edged = functional.pad(x_bchw, reach, mode="replicate") if reach[0] else x_bchw
+    with _full_precision(x_bchw):
+        return functional.conv2d(edged, kernel, bias)
+
+
+def _full_precision(values: Tensor) -> AbstractContextManager[object]:
+    """Return a context without mixed precision on the device of `values`.
+
+    Values that are only counted lie on the device "meta", which knows no mixed precision.
+    """
+    device = values.device.type
+    can_mix = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if can_mix else nullcontext()

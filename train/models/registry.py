@@ -54,7 +54,7 @@ class Network(Protocol):
 
 def _file_all() -> None:
     """Import every file of networks, which puts it into `MODELS`."""
-    from . import cmos, cmsc, cnlrn, edge, gfn, gfn_ablations, ms2net, rrdb_sft  # noqa: F401
+    from . import cmos, cmsc, cnlrn, edge, edge_recurrent, gfn, gfn_ablations, ms2net, rrdb_sft  # noqa: F401
 
 
 def build_network(name: str) -> nn.Module:

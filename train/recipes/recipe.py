@@ -4,13 +4,19 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
 from crispstream.core.int8 import FLAVOURS
+from crispstream.train.data.clips import ClipPlan
 from crispstream.train.data.defocus_pool import DefocusPlan
 from crispstream.train.data.pool import PoolPlan
 from crispstream.train.data.samples import BuiltPlan, Plan
 from crispstream.train.objectives import OBJECTIVES
-from crispstream.train.schedules import Schedule
+from crispstream.train.schedules import Phase, Schedule, phases_of
 
-PLANS: dict[str, type[Plan]] = {"pool": PoolPlan, "defocus": DefocusPlan, "built": BuiltPlan}
+PLANS: dict[str, type[Plan]] = {
+    "pool": PoolPlan,
+    "clips": ClipPlan,
+    "defocus": DefocusPlan,
+    "built": BuiltPlan,
+}
 """What a training may learn from, by the name that a checkpoint keeps."""
 
 """The INT8 graphs that a training can prepare for: TensorRT's, and ONNX Runtime's on the CPU."""
@@ -23,7 +29,7 @@ class Optimizer:
     """What turns gradients into steps."""
 
     kind: str = "adam"
-    """adam, or sgd."""
+    """adam, sgd, or muon, which has decays of its own."""
     beta_1: float = 0.9
     """Adam's first decay; momentum of SGD."""
     beta_2: float = 0.999
@@ -47,6 +53,9 @@ class Recipe:
     """Samples in a step."""
     patch_px: int = 56
     """Side of an LR training patch; 0 takes samples whole."""
+    patches: tuple[tuple[float, int, int], ...] = ()
+    """Patches that change on the way, instead of `batch` and `patch_px`: of each phase its share
+    of the steps, its patch_px and its batch. Small ones first: more of them for the same time."""
     learning_rate: float = 1e-3
     """Base rate of the schedule."""
     average_decay: float = 0.999
@@ -66,7 +75,7 @@ class Recipe:
     """dihedral: the eight flips and quarter turns. flip: left to right. flip-transpose.
     flip-zoom: flip, and zoom by 1, 1.2 or 1.5."""
     mixed: bool = False
-    """Train in mixed precision where there is a GPU."""
+    """Train in mixed precision on devices that are made for it, see `training_precision`."""
     stage: str = ""
     """Name of this training among the stages of a longer one."""
     earlier: "tuple[Recipe, ...]" = ()
@@ -86,23 +95,42 @@ class Recipe:
             raise ValueError(f"there is no objective '{self.objective}': {OBJECTIVES.names()}")
         if self.augment not in AUGMENTATIONS:
             raise ValueError(f"there is no augmentation '{self.augment}': {AUGMENTATIONS}")
-        if self.quantised and (self.quantised not in FLAVOURS or self.earlier):
+        if self.quantised and (self.quantised not in FLAVOURS or self.earlier or self.mixed):
             raise ValueError(
-                f"quantised is one of {FLAVOURS} and takes no earlier stages, got "
-                f"'{self.quantised}' and {len(self.earlier)}"
+                f"quantised is one of {FLAVOURS}, takes no earlier stages and is not mixed, whose "
+                f"rounding is coarser, got '{self.quantised}', {len(self.earlier)} and {self.mixed}"
             )
-        if self.objective.endswith("-distilled") and not self.quantised:
-            raise ValueError(f"'{self.objective}' has a teacher in a quantised training only")
-        crop_px = getattr(self.pool, "crop_px", self.patch_px)
-        if self.patch_px and (not 8 <= self.patch_px <= crop_px or self.patch_px % 4):
+        for _, patch_px, _ in self._shares():
+            self._refuse_patch(patch_px)
+        if self.patches and not _is_whole(self.patches):
+            raise ValueError(
+                f"patches are (share, patch_px, batch) with shares that add up to 1 and batches "
+                f"of at least 1, got {self.patches}"
+            )
+
+    def _refuse_patch(self, patch_px: int) -> None:
+        crop_px = getattr(self.pool, "crop_px", patch_px)
+        if patch_px and (not 8 <= patch_px <= crop_px or patch_px % 4):
             raise ValueError(
                 f"patch_px is 0, or a multiple of 4 from 8 to the pool's crop of {crop_px}, "
-                f"got {self.patch_px}"
+                f"got {patch_px}"
             )
+
+    def _shares(self) -> tuple[tuple[float, int, int], ...]:
+        return self.patches or ((1.0, self.patch_px, self.batch),)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Return the phases of the steps: one, or those of `patches`."""
+        return phases_of(self.steps, self._shares())
 
     def stages(self) -> "tuple[Recipe, ...]":
         """Return all stages in their order, this recipe last."""
         return (*self.earlier, self)
+
+
+def _is_whole(patches: tuple[tuple[float, int, int], ...]) -> bool:
+    shares, batches = [part[0] for part in patches], [part[2] for part in patches]
+    return abs(sum(shares) - 1) < 1e-6 and min(shares) > 0 and min(batches) >= 1
 
 
 def recipe_as_dict(recipe: Recipe) -> dict[str, Any]:

@@ -14,7 +14,7 @@ RECIPES: Registry[Recipe] = Registry("recipe")
 
 def _file_all() -> None:
     """Import every file of recipes, which puts it into `RECIPES`."""
-    from . import edge, published  # noqa: F401
+    from . import edge, published, recurrent, tuning  # noqa: F401
 
 
 def build_recipe(name: str) -> Recipe:

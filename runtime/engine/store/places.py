@@ -5,6 +5,7 @@
   quarantine/  NAME/: engines that failed their re-check, with the evidence
   timing/      what builders measured of kernels
   runtime/     kernels that TensorRT-RTX compiled for one GPU
+  suites/      benchmarks that `data build` made
   locks/       one file for each engine that was built; `prune` removes the old ones
 """
 

@@ -5,21 +5,24 @@
   graph.onnx                      what was built
   evidence.json                   the figures, and a command to compare layer by layer
   frame.png expected.png got.png  the worst frame, fp32 on the CPU, and the engine
-  inputs.json                     that frame for Polygraphy, where that is installed
+  inputs.json                     that frame for Polygraphy, where that is installed; the states of
+                                  a recurrent network are zeros there
 """
 
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
+import numpy as np
 
+from crispstream.core.bundle import StateTensor
 from crispstream.core.files import write_folder_atomically
 from crispstream.core.pixels import Bytes
-from crispstream.core.tensors import FRAME
+from crispstream.core.tensors import FRAME, STATE_IN, state_shape
 from crispstream.runtime.engine.native import RTX
 
 from .key import SUFFIX
@@ -40,6 +43,8 @@ class Case(NamedTuple):
     """[H,W,3] by name: frame [H,W,3], expected and got [4H,4W,3]."""
     graph_bytes: bytes
     """The ONNX graph."""
+    states: Sequence[StateTensor] = ()
+    """What the graph carries from frame to frame."""
 
 
 def write_case(folder: Path, case: Case, failed_at: str) -> None:
@@ -85,13 +90,23 @@ def _inputs(case: Case) -> bytes:
         to_json = importlib.import_module("polygraphy.json").to_json
     except ImportError:
         return b""
-    return b"" if frame_hwc is None else str(to_json([{FRAME: frame_hwc[None]}])).encode()
+    if frame_hwc is None:
+        return b""
+    kind = np.float32 if case.record.precision == "fp32" else np.float16
+    zeros = {name: np.zeros(shape, kind) for name, shape in _state_shapes(case).items()}
+    return str(to_json([{FRAME: frame_hwc[None], **zeros}])).encode()
+
+
+def _state_shapes(case: Case) -> dict[str, tuple[int, ...]]:
+    height, width, _ = case.pictures[FRAME].shape
+    return {f"{STATE_IN}{one.name}": state_shape(one, width, height) for one in case.states}
 
 
 def _command(case: Case) -> str:
     """Return the command that compares TensorRT with ONNX Runtime on the worst frame."""
     height, width, _ = case.pictures[FRAME].shape
-    shape = f"{FRAME}:[1,{height},{width},3]"
+    shapes = {FRAME: (1, height, width, 3), **_state_shapes(case)}
+    shape = " ".join(f"{name}:[{','.join(map(str, of))}]" for name, of in shapes.items())
     rtx = "POLYGRAPHY_USE_TENSORRT_RTX=1 " if case.record.flavour == RTX else ""
     return (
         f"{rtx}polygraphy run {GRAPH} --trt --onnxrt --strongly-typed "

@@ -9,12 +9,13 @@ caller can go on with the engine it has built and tell that it is not kept.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import EngineError
 from crispstream.core.files import write_atomically, write_json_atomically
 from crispstream.core.pixels import Bytes
@@ -258,10 +259,12 @@ class EngineStore:
         evidence: Mapping[str, Any],
         pictures: Mapping[str, Bytes],
         graph_bytes: bytes,
+        states: Sequence[StateTensor] = (),
     ) -> Path:
         """Put an engine that failed its re-check away, with the evidence; return the folder.
 
-        If it is in the store it is removed there. `pictures` are `frame`, `expected` and `got`.
+        If it is in the store it is removed there. `pictures` are `frame`, `expected` and `got`,
+        `states` those of the bundle.
 
         Raises:
             EngineError: if the folder cannot be written or the disk is full.
@@ -270,7 +273,7 @@ class EngineStore:
         now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         try:
             sweep(self._quarantine)
-            write_case(folder, Case(engine, record, evidence, pictures, graph_bytes), now)
+            write_case(folder, Case(engine, record, evidence, pictures, graph_bytes, states), now)
         except OSError as error:
             raise EngineError(
                 f"the evidence against an engine cannot be kept in {folder} "

@@ -3,15 +3,14 @@
 A certificate says what a graph does on a CPU. What a builder made of it for one GPU, at one size,
 is known only there: so the check frames of the bundle are run through the engine and through fp32
 on ONNX Runtime's CPU, and the bytes are compared. They are run twice: an engine whose results
-change from run to run has a race.
+change from run to run has a race. Those of recurrent networks are shown short sequences.
 
 Shape letters: H height, W width, 3 channels in BGR order, bytes. Sizes are in pixels.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import cv2
@@ -19,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from crispstream.core.bundle import Bundle, Graph
-from crispstream.core.errors import BundleError
 from crispstream.core.files import sha256_of
-from crispstream.core.pixels import CHANNELS, Bytes, middle, mirrored
+from crispstream.core.pixels import CHANNELS, Bytes
 from crispstream.core.sizes import Size, SizeRange, size_text
 from crispstream.runtime.engine.backends.base import Backend
 from crispstream.runtime.engine.backends.onnxruntime import OnnxRuntimeBackend
 
-_SLOTS = 2  # as in use: the second frame is handed in while the first is in work
+from .shown import Shown, restored_by, shown_frames
+
 _BAND_ROWS = 256
 
 
@@ -124,7 +123,7 @@ def recheck(
         EngineError: if the engine does not run.
     """
     size = sizes.best if isinstance(sizes, SizeRange) else sizes
-    frames = _check_frames(bundle, *size)
+    frames = shown_frames(bundle, *size)
     own = reference is None
     fp32 = _reference(bundle) if reference is None else reference
     try:
@@ -145,17 +144,15 @@ def limits_of(bundle: Bundle, graph: Graph) -> Limits:
 
 
 def _judged(
-    frames: Mapping[str, Bytes], size: Size, limits: Limits, backend: Backend, fp32: Backend
+    shown: Sequence[Shown], size: Size, limits: Limits, backend: Backend, fp32: Backend
 ) -> Recheck:
-    expected_frames = _restored(fp32, frames)
     found: dict[str, _Figures] = {}
     hashes: dict[str, str] = {}
     worst: dict[str, Bytes] = {}
     reason = ""
     lowest = (True, math.inf)
-    for (name, frame), got, expected in zip(
-        frames.items(), _restored(backend, frames), expected_frames, strict=True
-    ):
+    both = zip(restored_by(backend, shown), restored_by(fp32, shown), strict=True)
+    for (name, frame, _), (got, expected) in zip(shown, both, strict=True):
         figures = found[name] = _compared(got, expected)
         hashes[name] = sha256_of(got.tobytes())
         fault = _fault(name, got, expected, figures, limits)
@@ -163,8 +160,8 @@ def _judged(
         if not worst or (not fault, figures.psnr_db) < lowest:
             lowest, reason = (not fault, figures.psnr_db), fault
             worst = {"frame": frame, "expected": expected, "got": got}
-    again = zip(frames, _restored(backend, frames, fresh=False), strict=True)
-    changed = [name for name, got in again if sha256_of(got.tobytes()) != hashes[name]]
+    again = zip(shown, restored_by(backend, shown, fresh=False), strict=True)
+    changed = [one.name for one, got in again if sha256_of(got.tobytes()) != hashes[one.name]]
     if changed and not reason:
         reason = f"the same frame, {changed[0]}, came out with other bytes the second time"
     return Recheck(not reason, reason, _summary(found, size, limits, changed), worst)
@@ -238,45 +235,6 @@ def _compared(got: Bytes, expected: Bytes) -> _Figures:
         changed_share=float(1 - counts[0] / got.size),
         drift_levels=(blue, green, red),
     )
-
-
-def _restored(
-    backend: Backend, frames: Mapping[str, Bytes], *, fresh: bool = True
-) -> Iterator[Bytes]:
-    """Yield copies of the restored frames in order, two in flight; `fresh` allocates first."""
-    pictures: Sequence[Bytes] = list(frames.values())
-    if fresh:
-        height, width, _ = pictures[0].shape
-        backend.allocate(height, width, _SLOTS)
-    backend.reset()
-    for first in range(0, len(pictures), _SLOTS):
-        batch = pictures[first : first + _SLOTS]
-        for slot, frame_hwc in enumerate(batch):
-            np.copyto(backend.frame(slot), frame_hwc)
-            backend.submit(slot)
-        for slot in range(len(batch)):
-            backend.wait(slot)
-            yield backend.restored(slot).copy()
-
-
-def _check_frames(bundle: Bundle, width: int, height: int) -> dict[str, Bytes]:
-    """Return the check frames at a size: their middle, mirrored where they are smaller."""
-    found = {}
-    for name in bundle.check_frames():
-        data = np.frombuffer(bundle.file_bytes(name), np.uint8)
-        frame_hwc = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        if frame_hwc is None:
-            raise BundleError(
-                f"'{name}' of bundle '{bundle.name}' is no picture; export the network again"
-            )
-        cut = middle(np.asarray(frame_hwc, np.uint8), width, height)
-        found[PurePosixPath(name).stem] = mirrored(cut, height, width)
-    if not found:
-        raise BundleError(
-            f"bundle '{bundle.name}' has no check frames, so no engine of it can be checked on "
-            "its device; export the network again with: crispstream export"
-        )
-    return found
 
 
 def _reference(bundle: Bundle) -> Backend:

@@ -12,18 +12,31 @@ from crispstream.calib.certify.judge import (
     yardstick_of,
 )
 from crispstream.calib.certify.pairs import Fitted
+from crispstream.calib.certify.sequences import departures_db
 from crispstream.core.metrics import psnr_db, ssim
 from tests.helpers.graphs import edge_like, nearest_x4
 from tests.helpers.pictures import soft_picture
 
 
-def nearest(frame_hwc):
+def enlarged(frame_hwc):
     return frame_hwc.repeat(4, 0).repeat(4, 1)
+
+
+def graph(restore):
+    """A function of one frame as a graph that remembers nothing."""
+    return lambda frames: map(restore, frames)
+
+
+nearest = graph(enlarged)
+
+
+def moved(levels):
+    return lambda frame_hwc: (enlarged(frame_hwc) + np.array(levels)).astype(np.uint8)
 
 
 def shifted(levels):
     """Nearest with each channel moved by so many grey levels."""
-    return lambda frame_hwc: (nearest(frame_hwc) + np.array(levels)).astype(np.uint8)
+    return graph(moved(levels))
 
 
 def muted(seed, height=12, width=16):
@@ -48,8 +61,8 @@ def test_the_same_graph_loses_nothing():
 def test_figures_are_those_of_the_kits_own_metrics():
     pairs = [pair(seed) for seed in range(3)]
     found = judge(shifted([3, 0, 0]), yardstick_of(nearest, pairs))
-    ours = [shifted([3, 0, 0])(one.frame) for one in pairs]
-    theirs = [nearest(one.frame) for one in pairs]
+    ours = [moved([3, 0, 0])(one.frame) for one in pairs]
+    theirs = [enlarged(one.frame) for one in pairs]
     truth = [one.truth for one in pairs]
     assert found.psnr_db == pytest.approx(np.mean([*map(psnr_db, ours, truth)]))
     assert found.ssim == pytest.approx(np.mean([*map(ssim, ours, truth)]))
@@ -71,9 +84,9 @@ def test_drifts_of_two_frames_do_not_cancel_in_the_largest():
 
     def restore(frame_hwc):
         by = 1 if np.array_equal(frame_hwc, bright.frame) else -1
-        return (nearest(frame_hwc) + np.array(by)).astype(np.uint8)
+        return moved(by)(frame_hwc)
 
-    found = judge(restore, yardstick_of(nearest, [bright, dark]))
+    found = judge(graph(restore), yardstick_of(nearest, [bright, dark]))
     assert found.colour_drift_levels == pytest.approx((0, 0, 0))
     assert found.largest_colour_drift_levels == pytest.approx(1)
 
@@ -83,17 +96,17 @@ def test_the_worst_frame_loses_most():
 
     def restore(frame_hwc):
         by = 9 if np.array_equal(frame_hwc, bad.frame) else 1
-        return (nearest(frame_hwc) + np.array(by)).astype(np.uint8)
+        return moved(by)(frame_hwc)
 
-    found = judge(restore, yardstick_of(nearest, [good, bad]))
+    found = judge(graph(restore), yardstick_of(nearest, [good, bad]))
     assert found.worst_frame == "bad"
-    alone = judge(restore, yardstick_of(nearest, [bad]))
+    alone = judge(graph(restore), yardstick_of(nearest, [bad]))
     assert found.worst_frame_loss_db == pytest.approx(alone.psnr_loss_db)
     assert found.psnr_loss_db < found.worst_frame_loss_db
 
 
 def test_exact_frames_lose_nothing():
-    truth = nearest(muted(0))
+    truth = enlarged(muted(0))
     exact = Fitted("a", np.ascontiguousarray(truth[::4, ::4]), truth)
     found = judge(nearest, yardstick_of(nearest, [exact]))
     assert (found.psnr_db, found.psnr_loss_db) == (np.inf, 0)
@@ -106,17 +119,17 @@ def test_what_is_mirrored_is_not_judged():
     frame[:8, :10] = truth[::4, ::4]
 
     def restore(frame_hwc):
-        large = nearest(frame_hwc)
+        large = enlarged(frame_hwc)
         large[32:], large[:, 40:] = 255, 255
         return large
 
     fp32 = yardstick_of(nearest, [Fitted("a", frame, truth)])
-    assert judge(restore, fp32).psnr_to_fp32_db == np.inf
+    assert judge(graph(restore), fp32).psnr_to_fp32_db == np.inf
 
 
 def test_flicker_is_what_the_noise_of_a_still_scene_becomes():
     frame = muted(0, 48, 64)
-    assert flicker_levels(lambda _: nearest(frame), frame) == 0
+    assert flicker_levels(graph(lambda _: enlarged(frame)), frame) == 0
     once = flicker_levels(nearest, frame)
     # Mean of the standard deviation of 6 normal values, c4(6) sqrt(5/6), and rounding adds 1/12.
     assert STILL_FRAMES == 6
@@ -125,17 +138,45 @@ def test_flicker_is_what_the_noise_of_a_still_scene_becomes():
     assert flicker_levels(nearest, frame) == once  # the noise is the same each time
 
 
+def dimmed_at_first(frames):
+    """A fake recurrent graph: its first frame is darker, every later one as it is."""
+    for place, frame in enumerate(frames):
+        yield enlarged(frame if place else frame // 2)
+
+
+def test_what_a_recurrent_graph_makes_of_first_frames_is_no_flicker():
+    frame = muted(0)
+    assert flicker_levels(dimmed_at_first, frame) > 10
+    late = flicker_levels(dimmed_at_first, frame, after=3)
+    assert late == flicker_levels(nearest, frame, after=3)
+
+
+def test_a_recurrent_graph_is_judged_on_the_last_of_its_frames():
+    pairs = [pair(0), pair(1)]
+    later, first = yardstick_of(nearest, pairs, 4), yardstick_of(nearest, pairs)
+    assert judge(dimmed_at_first, later).psnr_to_fp32_db == np.inf
+    assert judge(dimmed_at_first, first).psnr_to_fp32_db < 20
+
+
+def test_departures_are_told_place_by_place():
+    found = departures_db(dimmed_at_first, nearest, [pair(0), pair(1)], 3)
+    assert found[0] < 20
+    assert found[1:] == [np.inf, np.inf]
+
+
 def test_flicker_grows_with_gain():
     def doubled(frame_hwc):
-        return np.clip(nearest(frame_hwc).astype(int) * 2 - 128, 0, 255).astype(np.uint8)
+        return np.clip(enlarged(frame_hwc).astype(int) * 2 - 128, 0, 255).astype(np.uint8)
 
     frame = np.full((16, 16, 3), 128, np.uint8)
-    twice = flicker_levels(doubled, frame) / flicker_levels(nearest, frame)
+    twice = flicker_levels(graph(doubled), frame) / flicker_levels(nearest, frame)
     assert twice == pytest.approx(2, rel=1e-3)
 
 
 def test_a_graph_becomes_a_function():
     frame = soft_picture(0, 12, 16)
     for literally in (False, True):
-        assert np.array_equal(restorer_of(nearest_x4(), literally=literally)(frame), nearest(frame))
-    assert restorer_of(edge_like(), literally=False)(frame).shape == (48, 64, 3)
+        (made,) = restorer_of(nearest_x4(), literally=literally)([frame])
+        assert np.array_equal(made, enlarged(frame))
+    (made,) = restorer_of(edge_like(), literally=False)([frame])
+    assert made.shape == (48, 64, 3)

@@ -180,7 +180,8 @@ def test_speed_is_that_of_the_graph_over_that_of_fp32(monkeypatch):
         def run(names, feed):
             clock.now += seconds
 
-        return SimpleNamespace(run=run)
+        given = SimpleNamespace(name="frame", shape=[1, 8, 12, 3])
+        return SimpleNamespace(run=run, get_inputs=lambda: [given])
 
     monkeypatch.setattr(speed, "time", clock)
     monkeypatch.setattr(speed, "session_of", session_that_takes)

@@ -103,7 +103,7 @@ def test_other_batches_than_one_are_refused(shape):
 
 
 def test_other_inputs_than_the_frame_are_refused():
-    with pytest.raises(UsageError, match=r"inputs are \['x'\], expected \['frame'\] alone"):
+    with pytest.raises(UsageError, match=r"inputs are \['x'\], expected 'frame' and"):
         GraphView(float_contract())
 
 

@@ -7,7 +7,8 @@ import torch
 from crispstream.core.bicubic import resize_bicubic
 from crispstream.core.errors import UsageError
 from crispstream.core.metrics import luma
-from crispstream.train.data.patches import PatchSet, as_floats
+from crispstream.train.data.patches import Batches, PatchSet, _turned, as_floats
+from crispstream.train.schedules import Phase
 from tests.helpers.pictures import soft_picture
 
 
@@ -123,3 +124,39 @@ def test_maps_that_are_only_read_become_tensors_of_their_own():
     for item in range(8):
         items[item]["sigma"].add_(1)
     assert sigma.max() == 1
+
+
+@pytest.mark.parametrize("channels", [1, 3, 6])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.int16])
+def test_patches_of_every_kind_are_turned_as_numpy_does(channels, kind):
+    array = np.arange(4 * 6 * channels).reshape(4, 6, channels).astype(kind)
+    for quarters in range(4):
+        turned = np.rot90(array, quarters)
+        np.testing.assert_array_equal(_turned(array, quarters, flip=False), turned)
+        np.testing.assert_array_equal(_turned(array, quarters, flip=True), turned[:, ::-1])
+
+
+def test_a_batch_holds_the_items_of_its_step_in_the_order_of_convolutions():
+    items = patches(pairs())
+    batch = Batches(items, [Phase(10, 8, 4)])[2]
+    for place in range(4):
+        for name in ("lr", "hr"):
+            torch.testing.assert_close(batch[name][place], items[8 + place][name])
+    assert batch["hr"].dtype == torch.uint8
+    assert batch["hr"].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_patches_grow_and_a_resumed_training_goes_on_in_any_phase():
+    phases = [Phase(3, 8, 4), Phase(2, 12, 2), Phase(2, 12, 1)]
+    samples = pairs(count=5)
+    whole = Batches(patches(samples), phases)
+    assert [tuple(whole[step]["lr"].shape) for step in range(7)] == [
+        *[(4, 3, 8, 8)] * 3,
+        *[(2, 3, 12, 12)] * 2,
+        *[(1, 3, 12, 12)] * 2,
+    ]
+    numbers = [number for step in range(7) for number in whole.items_of(step)[0]]
+    assert numbers == list(range(3 * 4 + 2 * 2 + 2))
+    for first in range(1, 7):
+        rest = Batches(patches(samples), phases, first)
+        torch.testing.assert_close(rest[0]["hr"], whole[first]["hr"])

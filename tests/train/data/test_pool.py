@@ -14,9 +14,11 @@ from crispstream.train.data.pool import PoolPlan, build_pool, open_pool
 from crispstream.train.data.sharp import list_media, read_pictures
 from crispstream.train.recipes.registry import build_recipe
 from tests.helpers.media import write_video
-from tests.helpers.pictures import write_picture
+from tests.helpers.pictures import soft_picture, write_picture
 
-PLAN = PoolPlan(crop_px=16, crops_per_image=3, crops_per_video=4, frames_per_video=2)
+PLAN = PoolPlan(
+    crop_px=16, crops_per_image=3, crops_per_video=4, frames_per_video=2, crops_per_pair=5
+)
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_frames_are_spread_over_a_video(tmp_path):
     frames = [np.full((48, 64, 3), level, np.uint8) for level in range(10, 250, 20)]
     write_video(tmp_path / "v.mp4", frames=len(frames), pixels=frames)
     means = [image.mean() for image in read_pictures(tmp_path / "v.mp4", 3)]
-    np.testing.assert_allclose(means, [frames[k].mean() for k in (2, 6, 10)], atol=4)
+    np.testing.assert_allclose(means, [frames[k].mean() for k in (0, 4, 8)], atol=4)
 
 
 def test_a_pool_is_built_once_and_again_only_for_another_plan(media, tmp_path):
@@ -70,9 +72,9 @@ def test_pairs_of_the_world_are_used_as_they_are(tmp_path):
     write_picture(tmp_path / "blur" / "x.png", seed=4)
     _, hr = open_pool(build_pool([tmp_path], PLAN, tmp_path / "cache", workers=1))
     sharp = cv2.imread(str(tmp_path / "sharp" / "x.png"))
-    found = cv2.matchTemplate(sharp, hr[0], cv2.TM_SQDIFF)
-    assert found.min() < 1  # the truth is a crop of the sharp one, untouched
-    assert len(hr) == PLAN.crops_per_image
+    _, _, (left, top), _ = cv2.minMaxLoc(cv2.matchTemplate(sharp, hr[0], cv2.TM_SQDIFF))
+    np.testing.assert_array_equal(hr[0], sharp[top : top + 64, left : left + 64])
+    assert len(hr) == PLAN.crops_per_pair
 
 
 def test_another_blurred_twin_makes_another_pool(tmp_path):
@@ -88,6 +90,20 @@ def test_another_blurred_twin_makes_another_pool(tmp_path):
         build_pool([tmp_path / "data"], PLAN, cache, workers=1)
     twin.unlink()
     assert build_pool([tmp_path / "data"], PLAN, cache, workers=1) not in (first, touched)
+
+
+def test_more_draws_take_busier_crops(tmp_path):
+    picture = np.full((300, 300, 3), 128, np.uint8)
+    picture[:150, :150] = soft_picture(1, 150, 150)
+    assert cv2.imwrite(str(tmp_path / "half.png"), picture)
+    plan = replace(PLAN, crops_per_image=20)
+    spread = []
+    for draws in (1, 12):
+        pool = build_pool([tmp_path], replace(plan, crop_draws=draws), tmp_path / "cache", 1)
+        spread.append(np.mean([crop.std() for crop in open_pool(pool)[1]]))
+    assert spread[1] > 1.5 * spread[0]
+    with pytest.raises(ValueError, match="crop_draws are at least 1"):
+        replace(PLAN, crop_draws=0)
 
 
 def test_how_far_the_crops_are_is_told(media, tmp_path):
@@ -144,12 +160,18 @@ def test_pictures_that_are_too_small_for_a_crop_are_said(tmp_path):
 
 def test_the_page_on_data_knows_the_sizes():
     page = (Path(__file__).parents[3] / "docs" / "your-own-data.md").read_text()
-    full, smoke = (build_recipe(name).pool for name in ("edge-n", "edge-n-smoke"))
-    sides = [plan.crop_px * 4 + 2 * plan.degradation.margin_px() for plan in (full, smoke)]
-    assert f"{sides[0]} pixels each way ({sides[1]} for `edge-n-smoke`" in page
-    crop, small = (plan.crop_px**2 * 3 * 17 / 1e6 for plan in (full, smoke))  # MB of lr and hr
-    still, video = crop * full.crops_per_image, crop * full.crops_per_video
+    full, smoke, tune = (build_recipe(f"edge-n{end}").pool for end in ("", "-smoke", "-tune"))
+    sides = [plan.crop_px * 4 + 2 * plan.degradation.margin_px() for plan in (full, smoke, tune)]
+    assert f"{sides[0]} pixels each way ({sides[2]} for the recipes `-tune`" in page
+    assert f", {sides[1]} for `edge-n-smoke`" in page
+
+    def sizes_mb(plan):
+        crop = plan.crop_px**2 * 3 * 17 / 1e6  # of lr and hr
+        counts = plan.crops_per_image, plan.crops_per_video, plan.crops_per_pair
+        return [crop * count for count in counts]
+
+    still, video, pair = sizes_mb(full)
     assert f"a still takes {still:.0f} MB ({full.crops_per_image} crops)" in page
-    assert f"a video {video:.0f} MB ({full.crops_per_video} crops)" in page
-    still, video = small * smoke.crops_per_image, small * smoke.crops_per_video
-    assert f"`edge-n-smoke` {still:.1f} and {video:.1f} MB" in page
+    assert f"a video {video:.0f} MB ({full.crops_per_video} crops) and a pair {pair:.0f} MB" in page
+    still, video, pair = sizes_mb(smoke)
+    assert f"`edge-n-smoke` {still:.1f}, {video:.1f} and {pair:.1f} MB" in page

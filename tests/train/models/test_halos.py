@@ -5,7 +5,9 @@ import pytest
 from crispstream.train.models.registry import build_network, network_names
 from tests.helpers.networks import on_meta, reach_px
 
-LOOK_AT_THE_WHOLE_FRAME = ("blindsr", "cmos", "cnlrn", "ms2net", "predeblur", "rrdb-sft")
+LOOK_AT_THE_WHOLE_FRAME = (
+    "blindsr", "cmos", "cnlrn", "edge-s-r", "ms2net", "predeblur", "rrdb-sft",
+)  # fmt: skip
 SHAPES = (
     "edge-n", "edge-s", "edge-m", "srresnet-w16", "gfn-w16", "gfn-w16-ungated", "gfn-ijcv",
     "gfn-model-1", "gfn-model-2", "gfn-model-3", "cmsc", "cmsc-a", "cmsc-c", "cmsc-rgb",

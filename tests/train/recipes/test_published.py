@@ -14,7 +14,9 @@ from crispstream.train.recipes.smoke import SMOKE_POOL, SMOKE_STEPS
 from crispstream.train.task import Training
 from tests.helpers.pictures import soft_picture
 
-TWINS = [name for name in recipe_names() if name.endswith("-smoke") and name != "edge-n-smoke"]
+TWINS = [
+    name for name in recipe_names() if name.endswith("-smoke") and not name.startswith("edge-")
+]
 
 
 def stages_of_twins() -> list[Recipe]:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from crispstream.core.bundle import StateTensor
 from crispstream.core.errors import EngineError
 from crispstream.runtime.engine.store import quarantine as quarantine_module
 from crispstream.runtime.engine.store.key import EngineKey
@@ -44,6 +45,19 @@ def test_the_folder_has_all_that_is_needed(store: EngineStore) -> None:
     evidence = json.loads((folder / "evidence.json").read_bytes())
     assert {**evidence, **EVIDENCE} == evidence
     assert store.quarantined() == [folder]
+
+
+def test_polygraphy_is_given_the_states_of_a_recurrent_network_too(tmp_path: Path) -> None:
+    loaded = pytest.importorskip("polygraphy.json").load_json
+    states = (StateTensor("memory", channels=8, divisor=2),)
+    store = EngineStore(tmp_path)
+    folder = store.quarantine(KEY, ENGINE, RECORD, EVIDENCE, PICTURES, b"the graph", states)
+    (inputs,) = loaded(str(folder / "inputs.json"))
+    assert set(inputs) == {"frame", "state_in_memory"}
+    assert (inputs["state_in_memory"].shape, inputs["state_in_memory"].max()) == ((1, 8, 6, 10), 0)
+    assert inputs["state_in_memory"].dtype == np.float16  # as in the fp16 graph
+    command = json.loads((folder / "evidence.json").read_bytes())["compare"]
+    assert "--trt-opt-shapes frame:[1,12,20,3] state_in_memory:[1,8,6,10] " in command
 
 
 def test_polygraphy_can_read_the_frame_and_its_command_is_told(store: EngineStore) -> None:

@@ -1,4 +1,6 @@
-"""The re-parameterised convolution every edge network is made of.
+"""A 3x3 convolution that trains as four branches, for the architecture search to compare.
+
+No shipped network has one: docs/experiments.md says what branches and plain kernels learnt.
 
 Shape letters: B batch, C channels, H height, W width, K kernel side.
 """
