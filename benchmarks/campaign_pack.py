@@ -62,7 +62,7 @@ def pack(
 ) -> Packed:
     """Write as many crops of `pool` as fit into `max_bytes` together with all the rest.
 
-    Which crops is drawn from the seed: another lease may learn from others. `judge` is a folder of
+    Which crops is drawn from the seed: another pack may have others. `judge` is a folder of
     lr/ and hr/, `start` a checkpoint.
 
     Raises:
@@ -89,7 +89,7 @@ def pack(
         if crops * 100 < len(lr):
             raise UsageError(
                 f"{max_bytes / MEBIBYTE:.1f} MiB hold {crops} of {len(lr)} crops beside the frames "
-                "to judge on and the weights, too few to learn from; allow more with --max-mb"
+                "to judge on and the weights, too few to learn from; allow more with --pack-mb"
             )
         told = {**about, "format": FORMAT, "pairs": crops, "of": len(lr), "quality": quality}
         file.writestr(ABOUT, json.dumps(told))

@@ -41,7 +41,7 @@ ABOUT = {
     "h264-high": "16 px and H.264, high rate",
     "sharp": "no blur at all",
     "dark": "16 px, 4 stops too dark, noise",
-    "bright": "16 px, 1.5 stops too bright, noise",
+    "bright": "16 px, 1 stop too bright, noise",
     "upscaled": "enlarged by 4 before",
     "real": "real blur: 240 fps averages and GOPRO pairs",
     "clips": "moving clips",
@@ -188,8 +188,8 @@ def _contact_sheet(name: str, path: Path) -> str:
     return (
         f"![frames enlarged by bicubic, restored, and the truth]({path.stem}.jpg)\n\n"
         "Crops of 200x200 pixels of the restored frame: bicubic, the model, the truth. The figures "
-        "are the PSNR of the crop under bicubic and the model's gain. The last two are the model's "
-        f"worst frames. What is seen: {text}"
+        "are the PSNR of the crop under bicubic and the model's gain. The last two are the worst "
+        f"single frames of two parts; clips are not among them. What is seen: {text}"
     )
 
 

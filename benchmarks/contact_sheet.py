@@ -66,7 +66,7 @@ VIEWS = (
     View("Moving clip, 12th frame", "clips/gopro_GOPR0477_11_00_240fps_720p#11", 730, 265),
     View("Sharp", "sharp/budgie_singaporean_cityscape", 180, 60),
     View("Four stops too dark, shown brighter", "dark/skimage_coffee", 180, 60, 4.0),
-    View("One and a half stops too bright", "bright/osfm_berlin_02", 190, 165),
+    View("One stop too bright", "bright/osfm_berlin_02", 190, 165),
     View("Noisy", "noise-high/skimage_astronaut", 60, 240),
     View("H.264 at a low rate", "h264-low/budgie_casa_mila", 200, 40),
     View("Already enlarged by 4", "upscaled/brighton_dji_0031", 95, 25),

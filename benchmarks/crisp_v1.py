@@ -1,7 +1,7 @@
 """The shipped models and the yardsticks on the kit's own benchmark, crisp-v1; for the model cards.
 
 The weights are judged (train/weights, fp32), int8.py judges the arithmetic. Needs the built suite:
-crispstream data build crisp-v1 ../shared/data. A quarter of an hour a model on two cores.
+crispstream data build crisp-v1 ../shared/data. About two minutes on two cores.
 """
 
 import io

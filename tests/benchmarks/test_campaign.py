@@ -77,7 +77,7 @@ def test_a_pack_keeps_its_limit_and_draws_its_crops(pool: Path, tmp_path: Path) 
 
 
 def test_a_pack_too_small_to_learn_from_is_refused(pool: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--max-mb"):
+    with pytest.raises(UsageError, match="mb"):
         pack(pool, tmp_path / "p.zip", max_bytes=2_000)
     assert not (tmp_path / "p.zip").exists()
 
@@ -163,7 +163,7 @@ def test_the_state_goes_home_as_far_as_there_is_room(room: int, form: str, tmp_p
 def test_weights_that_are_too_large_are_not_lost(tmp_path: Path) -> None:
     weights = tmp_path / "edge-n.safetensors"
     weights.write_bytes(bytes(100))
-    with pytest.raises(TrainError, match="--max-mb"):
+    with pytest.raises(TrainError, match="mb"):
         bring_home(weights, tmp_path / "last.ckpt", tmp_path / "home", 99)
     assert weights.exists()
 

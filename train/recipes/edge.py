@@ -46,7 +46,8 @@ LEARNT_FROM = PoolPlan(
         exposure=ExposureRange(dark_share=0.06, bright_share=0.06),
     ),
 )
-"""What the family learns from. Milder than the ranges' own: networks this small pay for what they
+"""What the family learns from. The shipped weights came here in three stages of other shares, which
+their cards name. Milder than the ranges' own: networks this small pay for what they
 seldom meet with what they always meet."""
 
 

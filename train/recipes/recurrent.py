@@ -11,7 +11,7 @@ from .registry import RECIPES
 
 @RECIPES.register("edge-s-r")
 def edge_s_r() -> Recipe:
-    """The shipped edge-s-r: edge-s with a memory."""
+    """edge-s with a memory."""
     return Recipe(
         "edge-s-r",
         steps=10_000,
